@@ -1,0 +1,4 @@
+// Command sparekey is the program.
+package main
+
+func main() {}
