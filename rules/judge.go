@@ -55,6 +55,23 @@ func (s Set) Judge(p org.Person, ask Ask) Decision {
 	return Decision{Allowed: true, Rule: best.rule.ref, Needs: best.rule.needs, Longest: best.long, Nobody: best.nobody}
 }
 
+// Stands reports whether what was approved may still be given: whether some rule lets p have what is asked, with as many
+// approvals that count under it as it needs. count says how many do. It is judged again before access starts, since
+// rules, groups and people may have changed in between.
+func (s Set) Stands(p org.Person, ask Ask, count func(Needs) int) (bool, []string) {
+	d := s.Judge(p, ask)
+	if !d.Allowed {
+		return false, d.Why
+	}
+	target, _ := s.target(ask.Target)
+	for o := range s.options(p, target) {
+		if o.long >= ask.For && count(o.rule.needs) >= o.rule.needs.Approvals {
+			return true, nil
+		}
+	}
+	return false, []string{fmt.Sprintf("%s now needs %s, and the approvals that were given are not those", d.Rule, d.Needs)}
+}
+
 // place is a target that exists and can be lent.
 type place struct {
 	account org.Account

@@ -1,0 +1,54 @@
+package access
+
+import (
+	"strconv"
+	"time"
+
+	"sparekey/audit"
+	"sparekey/org"
+	"sparekey/rules"
+)
+
+// Change is what a transition returns: new values, their events in order, and what is promised for later. It is carried out
+// whole or not at all.
+type Change struct {
+	Request  *Request
+	Grants   []Grant
+	Events   []audit.Event
+	Promises []Promise
+}
+
+// Promise is something to be done later by whoever keeps promises. Starts and ends of access are not among them: those are
+// read from the grants themselves.
+type Promise struct {
+	Kind    PromiseKind
+	Subject string // the id of what it is about
+	At      time.Time
+}
+
+// PromiseKind says what is promised.
+type PromiseKind string
+
+// PromiseLapse is the promise to let a request lapse at its time if it is still pending.
+const PromiseLapse PromiseKind = "lapse"
+
+// Named is a person in a record: the id that counts, and the user name at that moment.
+type Named = rules.Named
+
+func named(p org.Person) Named { return Named{ID: p.ID, User: p.User} }
+
+func personActor(n Named) audit.Actor {
+	return audit.Actor{Kind: audit.APerson, ID: string(n.ID), Name: n.User}
+}
+
+func partActor(part string) audit.Actor { return audit.Actor{Kind: audit.Sparekey, ID: part} }
+
+// moment brings a time into the form in which it is kept: UTC, to the millisecond.
+func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+type detail map[string]string
+
+func (d detail) number(key string, n int) detail {
+	d[key] = strconv.Itoa(n)
+	return d
+}

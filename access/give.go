@@ -1,0 +1,307 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sparekey/org"
+	"sparekey/rules"
+)
+
+// Facts is what was seen before a grant begins.
+type Facts struct {
+	Person   org.Person // as AWS described the person a moment ago
+	Rules    rules.Set
+	Assigned bool    // whether AWS lists the assignment
+	Others   []Grant // every other grant with the same key that is not over
+	Creates  []Seen  // recent creates of the same key, by anybody; needed when the assignment is listed and [Leftover] says so
+}
+
+// Leftover reports whether any of the grants has ended but may still show in AWS, or land there late.
+func Leftover(others []Grant) bool {
+	return slices.ContainsFunc(others, func(o Grant) bool { return !o.Live() && o.Held != PreExisting && o.checkable() })
+}
+
+// Begin records the intent, unless what was seen forbids or postpones it. When call is true, AWS is to be called to create
+// the assignment, and its answer goes to [Grant.CreateAnswered].
+func (g Grant) Begin(f Facts, now time.Time) (c Change, call bool, err error) {
+	now = moment(now)
+	if why, later := g.hindrance(f); why != "" {
+		if !later || !now.Before(g.ApprovedAt.Add(StartWithin)) {
+			c, err = g.refuse(why, now)
+			return c, false, err
+		}
+		c, err = g.Postpone(why, now)
+		return c, false, err
+	}
+	held := g.holder(f, now)
+	c, err = g.lane(beginGrant, now, detail{"held": string(held)}, func(n *Grant) {
+		n.Held, n.BegunAt, n.HardEnd = held, now, now.Add(g.Duration()+HardMargin)
+		n.Trouble, n.Tries, n.NextTry = "", 0, now
+		if held == Ours {
+			n.Create = &Operation{SentAt: now}
+		}
+	})
+	return c, held == Ours, err
+}
+
+// hindrance says why the grant may not begin, and whether that may pass.
+func (g Grant) hindrance(f Facts) (why string, later bool) {
+	switch {
+	case f.Person.Status.Gone():
+		return fmt.Sprintf("%s is %s in the directory", g.Person.User, f.Person.Status), false
+	case f.Person.Status == org.StatusUnknown:
+		return fmt.Sprintf("AWS does not say whether %s is enabled", g.Person.User), true
+	case !f.Rules.Ready():
+		return "the organization has not been read yet", true
+	}
+	for _, o := range f.Others {
+		if o.busy() {
+			return fmt.Sprintf("grant %s of the same access is %s", o.ID, o.State), true
+		}
+	}
+	ask := rules.Ask{Target: g.Target.Target, For: g.Duration(), Reason: g.Reason}
+	ok, whyNot := f.Rules.Stands(f.Person, ask, func(n rules.Needs) int {
+		return standing(g.Approvals, n, g.Person.ID, f.Rules.Organization())
+	})
+	if !ok {
+		return "the rules no longer allow it: " + strings.Join(whyNot, "; "), false
+	}
+	return "", false
+}
+
+// holder says whose an assignment is that AWS lists, or would be.
+func (g Grant) holder(f Facts, now time.Time) Held {
+	if !f.Assigned {
+		return Ours
+	}
+	held := PreExisting
+	for _, o := range f.Others {
+		switch {
+		case o.State == Active && o.Held != PreExisting:
+			return Shared
+		case Leftover([]Grant{o}) && (o.Unsure || now.Before(o.EndedAt.Add(listingLag))):
+			// A listing can still show what we deleted a moment ago, and a create of ours can land late. Creating again does
+			// no harm; calling it somebody else's would leave it standing for ever.
+			held = Ours
+		}
+	}
+	if held == Ours && givenByOthers(f.Creates, f.Others) {
+		return PreExisting
+	}
+	return held
+}
+
+// listingLag is how long a listing may show what AWS said it has deleted.
+const listingLag = time.Minute
+
+// clockSlack is how far AWS's clock and ours may differ when operations are told apart by time.
+const clockSlack = time.Minute
+
+// givenByOthers reports whether AWS shows a create that is none of these grants'. Where the id of every create of ours is
+// known, ids tell; where one is not, everything up to its time may be ours.
+func givenByOthers(creates []Seen, grants []Grant) bool {
+	known := map[string]bool{}
+	var since time.Time
+	for _, g := range grants {
+		if g.Create == nil {
+			continue
+		}
+		known[g.Create.ID] = true
+		if at := g.Create.SentAt.Add(clockSlack); (g.Unsure || g.Create.ID == "" && g.Create.Outcome != NotTaken) && at.After(since) {
+			since = at
+		}
+	}
+	return slices.ContainsFunc(creates, func(op Seen) bool { return !known[op.ID] && op.Outcome != FailedOp && op.At.After(since) })
+}
+
+func (g Grant) refuse(why string, now time.Time) (Change, error) {
+	return g.lane(refuseGrant, now, detail{"why": why}, func(n *Grant) {
+		n.Failure, n.Trouble, n.NextTry, n.EndedAt = why, "", time.Time{}, now
+	})
+}
+
+// Postpone leaves a grant waiting that cannot begin for a reason that may pass. After an hour it is refused.
+func (g Grant) Postpone(why string, now time.Time) (Change, error) {
+	now = moment(now)
+	if !now.Before(g.ApprovedAt.Add(StartWithin)) {
+		return g.refuse("it could not begin within "+rules.Short(StartWithin)+": "+why, now)
+	}
+	return g.lane(postponeGrant, now, detail{"why": why}, func(n *Grant) { n.hindered(why, now) })
+}
+
+// hindered counts a try without success and sets the next.
+func (g *Grant) hindered(why string, now time.Time) {
+	g.Trouble = clip(why)
+	g.NextTry = moment(now.Add(g.backoff()))
+	g.Tries++
+}
+
+// helped forgets earlier tries without success.
+func (g *Grant) helped(now time.Time) { g.Trouble, g.Tries, g.NextTry = "", 0, now }
+
+// clip keeps AWS's words to a length that fits a record.
+func clip(words string) string {
+	if len(words) > 400 {
+		return words[:400] + "…"
+	}
+	return words
+}
+
+// Hinder records that AWS could not be asked, or did not do its part. Whatever was being done is tried again later.
+func (g Grant) Hinder(trouble error, now time.Time) (Change, error) {
+	now = moment(now)
+	if g.State == Waiting {
+		return g.Postpone(trouble.Error(), now)
+	}
+	return g.lane(hinder, now, detail{"aws": clip(trouble.Error())}, func(n *Grant) { n.hindered(trouble.Error(), now) })
+}
+
+// CreateAnswered records AWS's answer to a create: an operation, or an error.
+func (g Grant) CreateAnswered(op Seen, answer error, now time.Time) (Change, error) {
+	now = moment(now)
+	switch {
+	case g.Create == nil || g.Create.ID != "":
+		return Change{}, nil // the answer of a call that was given up
+	case answer == nil:
+		return g.tookCreate(op, now)
+	case final(answer) && g.End == nil:
+		return g.failing(answer.Error(), now, func(o *Operation) { o.Outcome = NotTaken })
+	}
+	return g.lane(hinder, now, detail{"aws": clip(answer.Error()), "call": "create"}, func(n *Grant) {
+		n.hindered(answer.Error(), now)
+		if certain(answer) {
+			n.Create.Outcome = NotTaken
+		} else {
+			n.Unsure = true
+		}
+	})
+}
+
+// tookCreate records that AWS took a create, and what it already says about its outcome.
+func (g Grant) tookCreate(op Seen, now time.Time) (Change, error) {
+	if op.Outcome == FailedOp && g.End == nil {
+		return g.failing(op.Reason, now, func(o *Operation) { o.ID, o.Outcome, o.Reason = op.ID, FailedOp, clip(op.Reason) })
+	}
+	return g.lane(accept, now, detail{"operation": op.ID, "outcome": string(op.Outcome)}, func(n *Grant) {
+		n.helped(now)
+		n.Create.ID, n.Create.Outcome, n.Create.Reason = op.ID, op.Outcome, clip(op.Reason)
+		n.Unsure = n.Unsure || op.Outcome == FailedOp
+	})
+}
+
+// failing turns a grant that AWS will not create into one that ends, so that whatever may be there is taken away.
+func (g Grant) failing(why string, now time.Time, edit func(*Operation)) (Change, error) {
+	return g.lane(fail, now, detail{"aws": clip(why)}, func(n *Grant) {
+		n.helped(now)
+		edit(n.Create)
+		n.Unsure = n.Unsure || n.Create.Outcome == FailedOp
+		n.Failure = "AWS did not create it: " + clip(why)
+		n.End, n.EndingAt = &EndCause{partActor("lane"), now, n.Failure}, now
+	})
+}
+
+// CreateSeen records what AWS says about a create that goes on. While it goes on, nothing changes.
+func (g Grant) CreateSeen(op Seen, now time.Time) (Change, error) {
+	now = moment(now)
+	switch {
+	case g.Create == nil || g.Create.ID != op.ID || g.Create.Outcome != "" || op.Outcome == "":
+		return Change{}, nil
+	case op.Outcome == FailedOp && g.End == nil:
+		return g.failing(op.Reason, now, func(o *Operation) { o.Outcome, o.Reason = FailedOp, clip(op.Reason) })
+	}
+	return g.lane(settle, now, detail{"operation": op.ID, "outcome": string(op.Outcome)}, func(n *Grant) {
+		n.helped(now)
+		n.Create.Outcome, n.Create.Reason = op.Outcome, clip(op.Reason)
+		n.Unsure = n.Unsure || op.Outcome == FailedOp
+	})
+}
+
+// CreateForgotten records that AWS no longer knows a create that we are waiting for: its outcome must be found by looking.
+func (g Grant) CreateForgotten(now time.Time) (Change, error) {
+	now = moment(now)
+	return g.lane(hinder, now, detail{"operation": g.Create.ID, "aws": "the operation is not known"}, func(n *Grant) {
+		n.Create.ID, n.Unsure = "", true
+		n.hindered("AWS does not know the operation any more", now)
+	})
+}
+
+// Recover goes on after a create whose answer is not known, or was a certain no: it adopts the operation if AWS shows one
+// under way for this key, or takes what is listed for its result, or, when there is neither, asks to create again. creates
+// are the recent creates of the same key, by anybody.
+func (g Grant) Recover(assigned bool, creates []Seen, now time.Time) (c Change, call bool, err error) {
+	now = moment(now)
+	if g.Create == nil || g.Create.ID != "" {
+		return Change{}, false, nil
+	}
+	if i := slices.IndexFunc(creates, func(op Seen) bool { return op.Outcome == "" }); i >= 0 {
+		c, err = g.lane(accept, now, detail{"operation": creates[i].ID, "seen": "under way"}, func(n *Grant) {
+			n.helped(now)
+			n.doubt()
+			n.Create.ID = creates[i].ID
+		})
+		return c, false, err
+	}
+	if !assigned && g.End == nil {
+		return g.again(now)
+	}
+	outcome, seen := Succeeded, "listed"
+	if !assigned {
+		outcome, seen = NotTaken, "neither listed nor under way"
+	}
+	c, err = g.lane(settle, now, detail{"outcome": string(outcome), "seen": seen}, func(n *Grant) {
+		n.helped(now)
+		n.doubt()
+		n.Create.Outcome = outcome
+	})
+	return c, false, err
+}
+
+// again records that AWS is about to be called once more to create the assignment.
+func (g Grant) again(now time.Time) (c Change, call bool, err error) {
+	c, err = g.lane(attempt, now, detail{"held": string(g.Held)}.number("try", g.Tries+1), func(n *Grant) {
+		n.doubt()
+		n.Held, n.Create = Ours, &Operation{SentAt: now}
+	})
+	return c, err == nil, err
+}
+
+// doubt remembers that a create of ours was never answered: whatever is found instead of its answer, it may still land.
+func (g *Grant) doubt() {
+	g.Unsure = g.Unsure || g.Create != nil && g.Create.ID == "" && g.Create.Outcome == ""
+}
+
+// Confirm starts the clock if AWS lists the assignment. When call is true, what the grant relied upon is gone, and AWS is to
+// be called to create it.
+func (g Grant) Confirm(assigned bool, now time.Time) (c Change, call bool, err error) {
+	now = moment(now)
+	switch {
+	case !g.wanted() || g.State == Active:
+		return Change{}, false, nil
+	case assigned:
+		c, err = g.lane(confirm, now, detail{"held": string(g.Held)}, func(n *Grant) {
+			n.helped(now)
+			n.ActiveAt, n.EndsAt, n.NextTry = now, earliest(now.Add(g.Duration()), g.HardEnd), time.Time{}
+		})
+		return c, false, err
+	case g.Held != Ours || g.Tries >= listings:
+		return g.again(now)
+	}
+	c, err = g.Hinder(errors.New("AWS says that it created it, but does not list it yet"), now)
+	return c, false, err
+}
+
+// listings is how many looks a listing is given to catch up with what AWS said, before AWS is called again.
+const listings = 4
+
+// Stick records that AWS has not confirmed a start or an end for ten minutes. It goes on being tried.
+func (g Grant) Stick(now time.Time) (Change, error) {
+	doing := "starting"
+	if g.End != nil {
+		doing = "ending"
+	}
+	return g.lane(stick, moment(now), detail{"while": doing, "aws": g.Trouble}, nil)
+}

@@ -1,0 +1,341 @@
+package access
+
+import (
+	"time"
+
+	"sparekey/audit"
+	"sparekey/org"
+	"sparekey/rules"
+)
+
+// The times of a grant.
+const (
+	StartWithin = time.Hour        // an approved grant that cannot begin for so long fails; nobody waits for it any more
+	HardMargin  = 15 * time.Minute // how long after the asked duration, counted from the intent, everything ends whatever happened
+	StuckAfter  = 10 * time.Minute // a start or an end that AWS has not confirmed by then is stuck, and people are told
+	FirstCheck  = 5 * time.Minute  // listings after an end that look for what landed late
+	SecondCheck = 15 * time.Minute
+)
+
+// GrantState is where a grant stands.
+type GrantState string
+
+// The states of a grant.
+const (
+	Waiting  GrantState = "waiting"  // approved; nothing was done in AWS
+	Granting GrantState = "granting" // the intent is recorded; AWS may have been called
+	Active   GrantState = "active"   // AWS lists it; the clock runs
+	Ending   GrantState = "ending"   // it is being taken away
+	Ended    GrantState = "ended"    // AWS does not list it
+	Verified GrantState = "verified" // and still did not 15 minutes later
+	Failed   GrantState = "failed"   // it never came to be, and AWS does not list it
+	Stuck    GrantState = "stuck"    // AWS has not confirmed a start or an end for 10 minutes; still being tried
+)
+
+var grantStates = []GrantState{"", Waiting, Granting, Active, Ending, Stuck, Ended, Verified, Failed}
+
+type grantCommand string
+
+const (
+	approveGrant  grantCommand = "approve"
+	postponeGrant grantCommand = "postpone"
+	refuseGrant   grantCommand = "refuse"
+	beginGrant    grantCommand = "begin"
+	attempt       grantCommand = "attempt" // creating again, after looking
+	accept        grantCommand = "accept"  // AWS took the create
+	settle        grantCommand = "settle"  // the create is over, one way or the other
+	hinder        grantCommand = "hinder"  // AWS did not do its part
+	confirm       grantCommand = "confirm" // AWS lists it
+	fail          grantCommand = "fail"    // AWS will not create it: undo what may be there
+	endGrant      grantCommand = "end"
+	remove        grantCommand = "remove" // about to call delete
+	acceptRemoval grantCommand = "accept removal"
+	settleRemoval grantCommand = "settle removal"
+	gone          grantCommand = "gone"
+	goneFailed    grantCommand = "gone, failed"
+	release       grantCommand = "release" // nothing of ours to delete
+	releaseFailed grantCommand = "release, failed"
+	inherit       grantCommand = "inherit" // what another grant made is now this one's to delete
+	stick         grantCommand = "stick"
+	check         grantCommand = "check"
+	verify        grantCommand = "verify"
+	reappear      grantCommand = "reappear"
+)
+
+var grantTable = table[GrantState, grantCommand]{
+	"": {approveGrant: {Waiting, "grant.approved"}},
+	Waiting: {
+		postponeGrant: {Waiting, "grant.postponed"},
+		refuseGrant:   {Failed, "grant.refused"},
+		beginGrant:    {Granting, "grant.begun"},
+		endGrant:      {Ended, "grant.cancelled"},
+	},
+	Granting: {
+		attempt:  {Granting, "grant.create-repeated"},
+		accept:   {Granting, "grant.create-accepted"},
+		settle:   {Granting, "grant.create-settled"},
+		hinder:   {Granting, "grant.hindered"},
+		inherit:  {Granting, "grant.inherited"},
+		confirm:  {Active, "grant.active"},
+		fail:     {Ending, "grant.failing"},
+		endGrant: {Ending, "grant.ending"},
+		stick:    {Stuck, "grant.stuck"},
+	},
+	Active: {
+		inherit:  {Active, "grant.inherited"},
+		endGrant: {Ending, "grant.ending"},
+	},
+	Ending: {
+		accept:        {Ending, "grant.create-accepted"},
+		settle:        {Ending, "grant.create-settled"},
+		remove:        {Ending, "grant.removing"},
+		acceptRemoval: {Ending, "grant.delete-accepted"},
+		settleRemoval: {Ending, "grant.delete-settled"},
+		hinder:        {Ending, "grant.hindered"},
+		stick:         {Stuck, "grant.stuck"},
+		gone:          {Ended, "grant.ended"},
+		release:       {Ended, "grant.released"},
+		goneFailed:    {Failed, "grant.failed"},
+		releaseFailed: {Failed, "grant.failed"},
+	},
+	Stuck: {
+		attempt:       {Stuck, "grant.create-repeated"},
+		accept:        {Stuck, "grant.create-accepted"},
+		settle:        {Stuck, "grant.create-settled"},
+		hinder:        {Stuck, "grant.hindered"},
+		inherit:       {Stuck, "grant.inherited"},
+		confirm:       {Active, "grant.active"},
+		fail:          {Stuck, "grant.failing"},
+		endGrant:      {Stuck, "grant.ending"},
+		remove:        {Stuck, "grant.removing"},
+		acceptRemoval: {Stuck, "grant.delete-accepted"},
+		settleRemoval: {Stuck, "grant.delete-settled"},
+		gone:          {Ended, "grant.ended"},
+		release:       {Ended, "grant.released"},
+		goneFailed:    {Failed, "grant.failed"},
+		releaseFailed: {Failed, "grant.failed"},
+	},
+	Ended: {
+		hinder:   {Ended, "grant.hindered"},
+		check:    {Ended, "grant.checked"},
+		verify:   {Verified, "grant.verified"},
+		reappear: {Ending, "grant.reappeared"},
+	},
+	Failed: {
+		hinder:   {Failed, "grant.hindered"},
+		check:    {Failed, "grant.checked"},
+		verify:   {Failed, "grant.verified"},
+		reappear: {Ending, "grant.reappeared"},
+	},
+	Verified: {},
+}
+
+// Held says whose an assignment is.
+type Held string
+
+// What a grant can find when it looks before it begins.
+const (
+	Ours        Held = "ours"         // there was none, or one that an earlier grant of ours left: this grant deletes it
+	Shared      Held = "shared"       // another live grant of ours made it; whichever ends last deletes it
+	PreExisting Held = "pre-existing" // somebody else gave it; it is never ours to delete
+)
+
+// Way is a way to give access. Adapters implement ways; grants remember theirs.
+type Way string
+
+// Assignment gives access by an account assignment of Identity Center, made for the person.
+const Assignment Way = "assignment"
+
+// Key is what two grants must share to need the same access.
+type Key struct {
+	Way    Way          `json:"way"`
+	Person org.PersonID `json:"person"`
+	org.Target
+}
+
+// Grant is one person's access to one target for one stretch of time.
+type Grant struct {
+	ID         string      `json:"id"`
+	Version    int64       `json:"version"`
+	State      GrantState  `json:"state"`
+	Request    string      `json:"request"`
+	Line       int         `json:"line"`
+	Person     Named       `json:"person"`
+	Way        Way         `json:"way"`
+	Target     Place       `json:"target"`
+	Minutes    int         `json:"minutes"`
+	Reason     string      `json:"reason,omitempty"`
+	Rule       rules.Ref   `json:"rule"`
+	Needs      rules.Needs `json:"needs"`
+	Approvals  []Approval  `json:"approvals,omitempty"`
+	ApprovedAt time.Time   `json:"approvedAt"`
+
+	Held     Held       `json:"held,omitempty"`
+	BegunAt  time.Time  `json:"begunAt,omitzero"` // the intent
+	HardEnd  time.Time  `json:"hardEnd,omitzero"`
+	ActiveAt time.Time  `json:"activeAt,omitzero"`
+	EndsAt   time.Time  `json:"endsAt,omitzero"`
+	Create   *Operation `json:"create,omitempty"`
+	Unsure   bool       `json:"unsure,omitempty"` // some create of ours has no certain outcome: it may land late
+
+	End      *EndCause  `json:"end,omitempty"`
+	EndingAt time.Time  `json:"endingAt,omitzero"`
+	Delete   *Operation `json:"delete,omitempty"`
+	EndedAt  time.Time  `json:"endedAt,omitzero"`
+	Checks   int        `json:"checks,omitempty"` // listings after the end that did not show it
+	Failure  string     `json:"failure,omitempty"`
+
+	Trouble string    `json:"trouble,omitempty"` // what AWS said last that is in the way
+	Tries   int       `json:"tries,omitempty"`   // in a row without success
+	NextTry time.Time `json:"nextTry,omitzero"`
+}
+
+// EndCause is who or what ended a grant, when, and why.
+type EndCause struct {
+	By  audit.Actor `json:"by"`
+	At  time.Time   `json:"at"`
+	Why string      `json:"why"`
+}
+
+// Operation is one asynchronous call of AWS. Without an id, its answer is not known.
+type Operation struct {
+	ID      string    `json:"id,omitempty"`
+	SentAt  time.Time `json:"sentAt"`
+	Outcome Outcome   `json:"outcome,omitempty"`
+	Reason  string    `json:"reason,omitempty"` // AWS's words for a failure
+}
+
+// Outcome is how an operation of AWS ended.
+type Outcome string
+
+// The outcomes of an operation; an empty one means that it goes on, or that nobody knows.
+const (
+	Succeeded Outcome = "succeeded"
+	FailedOp  Outcome = "failed"
+	NotTaken  Outcome = "not taken" // AWS certainly did not take the call
+)
+
+// Seen is an operation as AWS describes it.
+type Seen struct {
+	ID      string
+	Outcome Outcome // empty while it goes on
+	Reason  string
+	At      time.Time // when AWS created it; to the second, by AWS's clock
+}
+
+func newGrant(r Request, l Line, now time.Time) Grant {
+	return Grant{
+		ID: l.Grant, Request: r.ID, Line: l.Number, Person: r.Requester, Way: Assignment, Target: l.Target, Minutes: r.Minutes, Reason: r.Reason,
+		Rule: l.Rule, Needs: l.Needs, Approvals: append([]Approval(nil), l.Approvals...), ApprovedAt: now, NextTry: now,
+	}
+}
+
+// recordNewGrants appends the events of the grants that a decision made.
+func (c *Change) recordNewGrants(now time.Time) error {
+	for i := range c.Grants {
+		g := &c.Grants[i]
+		step, err := grantTable.take("", approveGrant)
+		if err != nil {
+			return err
+		}
+		g.State, g.Version = step.to, 1
+		after, err := audit.ImageOf(string(g.State), g.Version, g)
+		if err != nil {
+			return err
+		}
+		c.Events = append(c.Events, audit.Event{
+			At: now, Kind: step.event, Actor: partActor("rules"), Subject: audit.Subject{Kind: "grant", ID: g.ID}, After: after, Detail: detail{"rule": g.Rule.Name},
+		})
+	}
+	return nil
+}
+
+// turn carries out a command: it takes the step from the table, lets edit change a copy, and records both.
+func (g Grant) turn(command grantCommand, by audit.Actor, now time.Time, d detail, edit func(*Grant)) (Change, error) {
+	step, err := grantTable.take(g.State, command)
+	if err != nil {
+		return Change{}, err
+	}
+	before, err := audit.ImageOf(string(g.State), g.Version, g)
+	if err != nil {
+		return Change{}, err
+	}
+	next := g.copy()
+	next.State = step.to
+	if edit != nil {
+		edit(&next)
+	}
+	next.Version++
+	after, err := audit.ImageOf(string(next.State), next.Version, next)
+	if err != nil {
+		return Change{}, err
+	}
+	return Change{Grants: []Grant{next}, Events: []audit.Event{{
+		At: moment(now), Kind: step.event, Actor: by, Subject: audit.Subject{Kind: "grant", ID: g.ID}, Before: before.Bare(), After: after, Detail: d,
+	}}}, nil
+}
+
+// lane turns g as the lane does, which is how nearly everything after the approval happens.
+func (g Grant) lane(command grantCommand, now time.Time, d detail, edit func(*Grant)) (Change, error) {
+	return g.turn(command, partActor("lane"), now, d, edit)
+}
+
+func (g Grant) copy() Grant {
+	for _, op := range []**Operation{&g.Create, &g.Delete} {
+		if *op != nil {
+			o := **op
+			*op = &o
+		}
+	}
+	return g
+}
+
+// Key returns what the grant gives access to.
+func (g Grant) Key() Key { return Key{g.Way, g.Person.ID, g.Target.Target} }
+
+// Duration is how long the access was asked for.
+func (g Grant) Duration() time.Duration { return time.Duration(g.Minutes) * time.Minute }
+
+// Live reports whether the grant gives access, may give it, or will.
+func (g Grant) Live() bool {
+	switch g.State {
+	case Waiting, Granting, Active, Ending, Stuck:
+		return true
+	case Ended, Verified, Failed:
+	}
+	return false
+}
+
+// Over reports whether nothing is left to do for the grant.
+func (g Grant) Over() bool { return g.Task(g.hardest()) == Rest }
+
+// hardest is a time after everything that a grant waits for.
+func (g Grant) hardest() time.Time {
+	return g.ApprovedAt.Add(g.Duration() + 100*365*24*time.Hour)
+}
+
+// wanted reports whether the grant has begun and should have its access now.
+func (g Grant) wanted() bool {
+	return g.State == Granting || g.State == Active || g.State == Stuck && g.End == nil
+}
+
+// busy reports whether AWS may be changing the grant's assignment at this moment.
+func (g Grant) busy() bool { return g.State == Granting || g.State == Ending || g.State == Stuck }
+
+// LastMinute is when the last session that the grant makes possible can end: its end, and then as long as sessions of the
+// permission set live (trap 5: deleting an assignment does not end sessions). While a grant is being ended this is a moving
+// target, and sure is false: it is the least that it can be. Before the grant is active it is not known.
+func (g Grant) LastMinute(now time.Time) (at time.Time, sure bool) {
+	session := time.Duration(g.Target.SessionMinutes) * time.Minute
+	switch {
+	case g.BegunAt.IsZero():
+		return time.Time{}, false
+	case g.State == Active:
+		return g.EndsAt.Add(session), true
+	case !g.EndedAt.IsZero():
+		return g.EndedAt.Add(session), true
+	case g.State == Granting:
+		return time.Time{}, false
+	}
+	return moment(now).Add(session), false
+}
