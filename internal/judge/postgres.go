@@ -23,6 +23,7 @@ var postgres struct {
 	dir  string
 	err  error
 	made atomic.Int64
+	stop func() // never called, but held: when its pipe is collected, the server ends
 }
 
 // Postgres makes an empty database for the test on a server of this test process and returns its address. Nothing is
@@ -55,7 +56,7 @@ func Postgres(t testing.TB) string {
 }
 
 func address(database string) string {
-	return fmt.Sprintf("host=%s user=sparekey dbname=%s sslmode=disable", postgres.dir, database)
+	return fmt.Sprintf("postgres://sparekey@/%s?host=%s&sslmode=disable", database, postgres.dir)
 }
 
 func startPostgres(initdb string) (string, error) {
@@ -93,14 +94,14 @@ func startPostgres(initdb string) (string, error) {
 	}
 	defer log.Close()
 	c.Dir, c.SysProcAttr, c.Stdout, c.Stderr = dir, as, log, log
-	if _, err := leashed(c, "QUIT", dir); err != nil { // the leash ends it with this process
+	if postgres.stop, err = leashed(c, "QUIT", dir); err != nil {
 		return "", err
 	}
 	return dir, awaitPostgres(dir, log.Name())
 }
 
 func awaitPostgres(dir, log string) error {
-	db, err := sql.Open("pgx", "host="+dir+" user=sparekey dbname=postgres sslmode=disable")
+	db, err := sql.Open("pgx", "postgres://sparekey@/postgres?sslmode=disable&host="+dir)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,224 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+	_ "modernc.org/sqlite" // the SQLite driver
+)
+
+// Errors of the store. ErrNotFound and ErrChanged are wrapped with what they are about.
+var (
+	ErrNotFound = errors.New("not in the store")
+	ErrChanged  = errors.New("changed by somebody else in between")
+	ErrNewer    = errors.New("the database was written by a newer Sparekey")
+)
+
+// Engine is the database behind a store.
+type Engine string
+
+// The engines.
+const (
+	SQLite     Engine = "sqlite"
+	PostgreSQL Engine = "postgres"
+)
+
+// Store is an open database. Its methods may be called by any number of goroutines.
+type Store struct {
+	engine Engine
+	write  *sql.DB       // SQLite: one connection; PostgreSQL: a pool
+	read   *sql.DB       // SQLite: connections that cannot write; PostgreSQL: the same as write
+	pool   *pgxpool.Pool // PostgreSQL: the same connections as pgx knows them, for River
+}
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Open opens the database at address and brings its tables up to date. The address is sqlite:PATH, whose folder must exist,
+// or postgres://…, as PostgreSQL's own tools take it. Errors do not contain the address, which may hold a password.
+func Open(ctx context.Context, address string) (*Store, error) {
+	s, err := connect(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("bringing the tables up to date: %w", err)
+	}
+	return s, nil
+}
+
+func connect(ctx context.Context, address string) (*Store, error) {
+	scheme, rest, _ := strings.Cut(address, ":")
+	switch scheme {
+	case "sqlite":
+		return openSQLite(ctx, rest)
+	case "postgres", "postgresql":
+		return openPostgreSQL(ctx, address)
+	}
+	return nil, errors.New("the database's address begins neither with sqlite: nor with postgres://")
+}
+
+func openSQLite(ctx context.Context, path string) (*Store, error) {
+	// The file is made here, so that nobody but its owner ever could read it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database file: %w", err)
+	}
+	f.Close()
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	dsn := func(more string) string {
+		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: full}).EscapedPath(), RawQuery: "_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" + more}).String()
+	}
+	s := &Store{engine: SQLite}
+	if s.write, err = sql.Open("sqlite", dsn("&_pragma=synchronous(FULL)&_txlock=immediate")); err != nil {
+		return nil, err
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(1)")); err != nil {
+		return nil, err
+	}
+	s.read.SetMaxOpenConns(4)
+	s.read.SetMaxIdleConns(4)
+	if err := s.write.PingContext(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("opening the database file: %w", err)
+	}
+	return s, nil
+}
+
+func openPostgreSQL(ctx context.Context, address string) (*Store, error) {
+	config, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return nil, errors.New("the database's address is not one that PostgreSQL understands")
+	}
+	config.MaxConns = max(config.MaxConns, 12)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to PostgreSQL: %w", err)
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	s := &Store{engine: PostgreSQL, write: db, read: db, pool: pool}
+	if err := db.PingContext(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("connecting to PostgreSQL: %w", err)
+	}
+	return s, nil
+}
+
+// Engine returns the database behind the store.
+func (s *Store) Engine() Engine { return s.engine }
+
+// Close closes the database.
+func (s *Store) Close() {
+	if s.read != nil && s.read != s.write {
+		s.read.Close()
+	}
+	if s.write != nil {
+		s.write.Close()
+	}
+	if s.pool != nil {
+		s.pool.Close()
+	}
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	dialect := goose.DialectSQLite3
+	if s.engine == PostgreSQL {
+		dialect = goose.DialectPostgres
+	}
+	ours, err := goose.NewProvider(dialect, s.write, files, goose.WithGoMigrations(s.appendOnly()))
+	if err != nil {
+		return err
+	}
+	known := ours.ListSources()
+	at, err := ours.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if newest := known[len(known)-1].Version; at > newest {
+		return fmt.Errorf("%w: its tables are of version %d, this program knows version %d", ErrNewer, at, newest)
+	}
+	if _, err := ours.Up(ctx); err != nil {
+		return err
+	}
+	return s.migrateRiver(ctx)
+}
+
+// appendOnly makes the database itself refuse to change or delete an event. It is the one place where the engines differ in
+// what they are told.
+func (s *Store) appendOnly() *goose.Migration {
+	statements := []string{
+		`CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are never changed'); END`,
+		`CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END`,
+	}
+	if s.engine == PostgreSQL {
+		statements = []string{
+			`CREATE FUNCTION events_stay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'events are never changed or deleted'; END $$`,
+			`CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION events_stay()`,
+		}
+	}
+	return goose.NewGoMigration(2, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		for _, statement := range statements {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, nil)
+}
+
+func (s *Store) migrateRiver(ctx context.Context) error {
+	config := &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)}
+	var err error
+	if s.engine == PostgreSQL {
+		var m *rivermigrate.Migrator[pgxTx]
+		if m, err = rivermigrate.New(riverpgxv5.New(s.pool), config); err == nil {
+			_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+		}
+	} else {
+		var m *rivermigrate.Migrator[*sql.Tx]
+		if m, err = rivermigrate.New(riversqlite.New(s.write), config); err == nil {
+			_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+		}
+	}
+	return err
+}
+
+// millis is how times are kept: milliseconds since 1970, zero for never.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func instant(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

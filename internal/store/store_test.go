@@ -1,0 +1,520 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sparekey/access"
+	"sparekey/audit"
+	"sparekey/internal/judge"
+	"sparekey/org"
+)
+
+var start = time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
+
+// onBoth runs a test over an empty store of each engine.
+func onBoth(t *testing.T, test func(t *testing.T, s *Store)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, open(t, "sqlite:"+filepath.Join(t.TempDir(), "s.db"))) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, open(t, judge.Postgres(t))) })
+}
+
+func open(t *testing.T, address string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func update(t *testing.T, s *Store, fn func(tx *Tx) error) {
+	t.Helper()
+	if err := s.Update(t.Context(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func view(t *testing.T, s *Store, fn func(tx *Tx) error) {
+	t.Helper()
+	if err := s.View(t.Context(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var dana = access.Named{ID: "id-dana", User: "dana"}
+
+func place(set string) access.Place {
+	return access.Place{Target: org.Target{Account: "100000000001", PermissionSet: "arn:" + set}, AccountName: "prod", PermissionSetName: set}
+}
+
+// asked is a change that makes a request and, for each set, a waiting grant.
+func asked(t testing.TB, id string, sets ...string) access.Change {
+	t.Helper()
+	r := access.Request{ID: id, Version: 1, Requester: dana, Minutes: 30, AskedAt: start, LapsesAt: start.Add(access.LapseAfter)}
+	for i, set := range sets {
+		r.Lines = append(r.Lines, access.Line{Number: i + 1, State: access.Pending, Target: place(set)})
+	}
+	c := access.Change{Request: &r, Events: []audit.Event{made(t, "request.asked", "request", id, 1, r)}}
+	for i, set := range sets {
+		g := access.Grant{
+			ID: fmt.Sprintf("g-%s-%d", id, i+1), Version: 1, State: access.Waiting, Request: id, Line: i + 1, Person: dana, Way: access.Assignment,
+			Target: place(set), Minutes: 30, ApprovedAt: start, NextTry: start.Add(time.Duration(i) * time.Second),
+		}
+		c.Grants = append(c.Grants, g)
+		c.Events = append(c.Events, made(t, "grant.approved", "grant", g.ID, 1, g))
+	}
+	return c
+}
+
+func made(t testing.TB, kind, subject, id string, version int64, body any) audit.Event {
+	t.Helper()
+	after, err := audit.ImageOf("", version, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := audit.Event{At: start, Kind: kind, Actor: audit.Actor{Kind: audit.APerson, ID: string(dana.ID), Name: dana.User}, Subject: audit.Subject{Kind: subject, ID: id}, After: after}
+	if version > 1 {
+		e.Before = &audit.Image{Version: version - 1, Digest: "sha256:before"}
+	}
+	return e
+}
+
+var cause = audit.Cause{Actor: audit.Actor{Kind: audit.APerson, ID: "id-dana", Key: "k1"}, Request: "sha256:asked"}
+
+func TestAChangeIsKeptWholeWithItsEvents(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		c := asked(t, "req-1", "ReadOnly", "Admin")
+		update(t, s, func(tx *Tx) error { return tx.Apply(c, cause) })
+		view(t, s, func(tx *Tx) error {
+			r, err := tx.Request("req-1")
+			if err != nil || !reflect.DeepEqual(r, *c.Request) {
+				t.Errorf("got %+v, %v\nwant %+v", r, err, *c.Request)
+			}
+			g, err := tx.Grant("g-req-1-2")
+			if err != nil || !reflect.DeepEqual(g, c.Grants[1]) {
+				t.Errorf("got %+v, %v\nwant %+v", g, err, c.Grants[1])
+			}
+			events, err := tx.EventsAfter(0, 10)
+			if err != nil || len(events) != 3 || events[0].Seq != 1 || events[2].Seq != 3 || events[0].Kind != "request.asked" || events[0].Actor.Key != "k1" || events[0].Request != "sha256:asked" {
+				t.Errorf("%d events, %v: %+v", len(events), err, events)
+			}
+			of, err := tx.EventsOf(audit.Subject{Kind: "grant", ID: "g-req-1-1"})
+			if err != nil || len(of) != 1 || of[0].Seq != 2 {
+				t.Errorf("%+v, %v", of, err)
+			}
+			if audit.DigestOf(mustCanonical(t, g)) != events[2].After.Digest {
+				t.Error("the row is not what its last event says")
+			}
+			return nil
+		})
+	})
+}
+
+func mustCanonical(t *testing.T, v any) []byte {
+	t.Helper()
+	text, err := audit.Canonical(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestAFailedTransactionLeavesNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		boom := errors.New("boom")
+		err := s.Update(t.Context(), func(tx *Tx) error {
+			if err := tx.Apply(asked(t, "req-1", "ReadOnly"), cause); err != nil {
+				return err
+			}
+			return boom
+		})
+		if !errors.Is(err, boom) {
+			t.Fatal(err)
+		}
+		view(t, s, func(tx *Tx) error {
+			if _, err := tx.Request("req-1"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("the request: %v", err)
+			}
+			if head, err := tx.Head(); head != 0 || err != nil {
+				t.Errorf("head %d, %v", head, err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestAnOldVersionChangesNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		c := asked(t, "req-1", "ReadOnly")
+		update(t, s, func(tx *Tx) error { return tx.Apply(c, cause) })
+		second := func() access.Change {
+			g := c.Grants[0]
+			g.Version, g.State = 2, access.Granting
+			g.BegunAt, g.HardEnd = start, start.Add(time.Hour)
+			return access.Change{Grants: []access.Grant{g}, Events: []audit.Event{made(t, "grant.begun", "grant", g.ID, 2, g)}}
+		}
+		update(t, s, func(tx *Tx) error { return tx.Apply(second(), cause) })
+		if err := s.Update(t.Context(), func(tx *Tx) error { return tx.Apply(second(), cause) }); !errors.Is(err, ErrChanged) {
+			t.Errorf("the same change again: %v", err)
+		}
+		if err := s.Update(t.Context(), func(tx *Tx) error { return tx.Apply(c, cause) }); err == nil {
+			t.Error("a request was made twice")
+		}
+		view(t, s, func(tx *Tx) error {
+			if head, _ := tx.Head(); head != 3 {
+				t.Errorf("%d events, want 3", head)
+			}
+			return nil
+		})
+	})
+}
+
+func TestWritersAtOnceLeaveALogWithoutGaps(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		const writers, each = 6, 15
+		var all sync.WaitGroup
+		for w := range writers {
+			all.Go(func() {
+				for i := range each {
+					fail := i%5 == 4
+					err := s.Update(context.Background(), func(tx *Tx) error {
+						if err := tx.Apply(asked(t, fmt.Sprintf("req-%d-%d", w, i), "ReadOnly"), cause); err != nil {
+							return err
+						}
+						if fail {
+							return errors.New("not this one")
+						}
+						return nil
+					})
+					if (err != nil) != fail {
+						t.Errorf("writer %d, %d: %v", w, i, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		view(t, s, func(tx *Tx) error {
+			events, err := tx.EventsAfter(0, 1000)
+			if err != nil || len(events) != writers*each*4/5*2 {
+				t.Fatalf("%d events, %v", len(events), err)
+			}
+			for i, e := range events {
+				if e.Seq != int64(i+1) {
+					t.Fatalf("event %d has the place %d", i, e.Seq)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func TestTheDatabaseItselfRefusesToChangeAnEvent(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		update(t, s, func(tx *Tx) error { return tx.Apply(asked(t, "req-1"), cause) })
+		for _, statement := range []string{"UPDATE events SET body = 'x'", "DELETE FROM events"} {
+			if _, err := s.write.Exec(statement); err == nil || !strings.Contains(err.Error(), "events are never") {
+				t.Errorf("%s: %v", statement, err)
+			}
+		}
+	})
+}
+
+func TestAViewCannotWrite(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		if err := s.View(t.Context(), func(tx *Tx) error { return tx.PutReply("p", "k", Reply{"d", "s"}, start) }); err == nil {
+			t.Error("a view wrote")
+		}
+	})
+}
+
+func TestDueGrantsComeMostUrgentFirst(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		c := asked(t, "req-1", "A", "B", "C", "D")
+		ending := &c.Grants[2]
+		ending.State, ending.BegunAt, ending.HardEnd, ending.End = access.Ending, start, start.Add(time.Hour), &access.EndCause{At: start}
+		ending.EndingAt, ending.NextTry = start, start.Add(2*time.Second)
+		c.Grants[3].State, c.Grants[3].EndedAt = access.Ended, start // nothing was done in AWS: it is over
+		update(t, s, func(tx *Tx) error { return tx.Apply(c, cause) })
+		view(t, s, func(tx *Tx) error {
+			due, err := tx.DueGrants(start.Add(2*time.Second), 10)
+			if err != nil || len(due) != 3 || due[0].ID != "g-req-1-3" || due[1].ID != "g-req-1-1" || due[2].ID != "g-req-1-2" {
+				t.Errorf("%v, %v", ids(due), err)
+			}
+			if one, _ := tx.DueGrants(start, 10); len(one) != 1 || one[0].ID != "g-req-1-1" {
+				t.Errorf("at the start: %v", ids(one))
+			}
+			if next, err := tx.NextDue(start); err != nil || !next.Equal(start.Add(time.Second)) {
+				t.Errorf("next %s, %v", next, err)
+			}
+			if next, err := tx.NextDue(start.Add(time.Hour)); err != nil || !next.IsZero() {
+				t.Errorf("after everything: %s, %v", next, err)
+			}
+			if live, _ := tx.LiveGrants(); len(live) != 3 {
+				t.Errorf("live: %v", ids(live))
+			}
+			key, _ := tx.GrantsOfKey(c.Grants[0].Key())
+			over, _ := tx.GrantsOfKey(c.Grants[3].Key())
+			if len(key) != 1 || key[0].ID != "g-req-1-1" || len(over) != 0 {
+				t.Errorf("of the key %v, of one that is over %v", ids(key), ids(over))
+			}
+			if of, _ := tx.GrantsOf(dana.ID, 2); len(of) != 2 || of[0].ID != "g-req-1-4" {
+				t.Errorf("of dana: %v", ids(of))
+			}
+			if of, _ := tx.GrantsOfRequest("req-1"); len(of) != 4 {
+				t.Errorf("of the request: %v", ids(of))
+			}
+			if recent, _ := tx.RecentGrants(1); len(recent) != 1 {
+				t.Errorf("recent: %v", ids(recent))
+			}
+			return nil
+		})
+	})
+}
+
+func ids(grants []access.Grant) []string {
+	var all []string
+	for _, g := range grants {
+		all = append(all, g.ID)
+	}
+	return all
+}
+
+func TestOpenRequestsAreThoseThatWait(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		update(t, s, func(tx *Tx) error { return tx.Apply(asked(t, "req-1", "A"), cause) })
+		update(t, s, func(tx *Tx) error { return tx.Apply(asked(t, "req-2", "A"), cause) })
+		update(t, s, func(tx *Tx) error {
+			r, err := tx.Request("req-1")
+			if err != nil {
+				return err
+			}
+			c, err := r.Withdraw(audit.Actor{Kind: audit.APerson, ID: string(dana.ID)}, "", start)
+			if err != nil {
+				return err
+			}
+			return tx.Apply(c, cause)
+		})
+		view(t, s, func(tx *Tx) error {
+			if open, err := tx.OpenRequests(); err != nil || len(open) != 1 || open[0].ID != "req-2" {
+				t.Errorf("%+v, %v", open, err)
+			}
+			if of, err := tx.RequestsOf(dana.ID, 10); err != nil || len(of) != 2 || of[0].ID != "req-2" {
+				t.Errorf("%+v, %v", of, err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestALeaseHasOneHolderUntilItsTime(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		take := func(holder string, at time.Duration) (int64, bool) {
+			t.Helper()
+			epoch, ok, err := s.TakeLease(t.Context(), "lane", holder, start.Add(at), start.Add(at+10*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return epoch, ok
+		}
+		for i, step := range []struct {
+			holder string
+			at     time.Duration
+			epoch  int64
+			ok     bool
+		}{
+			{"a", 0, 1, true}, {"b", time.Second, 0, false}, {"a", 5 * time.Second, 1, true}, {"b", 14 * time.Second, 0, false},
+			{"b", 15 * time.Second, 2, true}, {"a", 16 * time.Second, 0, false},
+		} {
+			if epoch, ok := take(step.holder, step.at); epoch != step.epoch || ok != step.ok {
+				t.Errorf("step %d: epoch %d, %v", i, epoch, ok)
+			}
+		}
+		if err := s.DropLease(t.Context(), "lane", "a"); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := take("a", 17*time.Second); ok {
+			t.Error("a dropped what b holds")
+		}
+		if err := s.DropLease(t.Context(), "lane", "b"); err != nil {
+			t.Fatal(err)
+		}
+		if epoch, ok := take("a", 18*time.Second); !ok || epoch != 3 {
+			t.Errorf("after the drop: epoch %d, %v", epoch, ok)
+		}
+		if err := s.ForgetLeases(t.Context(), start.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if epoch, ok := take("b", 0); !ok || epoch != 1 {
+			t.Errorf("after forgetting: epoch %d, %v", epoch, ok)
+		}
+	})
+}
+
+func TestRepliesAreRememberedAndForgotten(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		update(t, s, func(tx *Tx) error {
+			if _, err := tx.Reply("p", "k"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("before: %v", err)
+			}
+			return tx.PutReply("p", "k", Reply{"d", "req-1"}, start)
+		})
+		if err := s.Update(t.Context(), func(tx *Tx) error { return tx.PutReply("p", "k", Reply{"e", "req-2"}, start) }); err == nil {
+			t.Error("a key was used twice")
+		}
+		update(t, s, func(tx *Tx) error {
+			if r, err := tx.Reply("p", "k"); err != nil || r != (Reply{"d", "req-1"}) {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if err := tx.ForgetReplies(start.Add(time.Second)); err != nil {
+				return err
+			}
+			_, err := tx.Reply("p", "k")
+			if !errors.Is(err, ErrNotFound) {
+				t.Errorf("after: %v", err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestTheMirrorIsKeptAndOnlyWhatChangedIsWritten(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		o, _, err := org.Describe("o.yaml", []byte("accounts: [{id: 100000000001, name: a, ou: X/Y, tags: {env: prod}}]\npermission-sets: [{name: R}]\npeople: [{user: dana, groups: [g]}, {user: kim}]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.ReadAt = start
+		put := func(o org.Organization) (d Difference) {
+			t.Helper()
+			update(t, s, func(tx *Tx) error { d, err = tx.PutMirror(o); return err })
+			return d
+		}
+		if d := put(o); d != (Difference{7, 0}) {
+			t.Errorf("first: %+v", d)
+		}
+		o.ReadAt = start.Add(time.Minute)
+		if d := put(o); d != (Difference{}) {
+			t.Errorf("again: %+v", d)
+		}
+		o.People = []org.Person{{ID: o.People[0].ID, User: "dana", Status: org.StatusDisabled}}
+		if d := put(o); d != (Difference{1, 1}) {
+			t.Errorf("changed: %+v", d)
+		}
+		view(t, s, func(tx *Tx) error {
+			got, head, err := tx.Mirror()
+			if err != nil || head.Generation != 3 || !head.ReadAt.Equal(o.ReadAt) || !got.ReadAt.Equal(o.ReadAt) {
+				t.Errorf("%+v, %v", head, err)
+			}
+			if got.Instance != o.Instance || len(got.OUs) != 2 || !reflect.DeepEqual(got.Accounts, o.Accounts) || !reflect.DeepEqual(got.People, o.People) || !reflect.DeepEqual(got.PermissionSets, o.PermissionSets) {
+				t.Errorf("got %+v\nwant %+v", got, o)
+			}
+			return nil
+		})
+		kim := org.Person{ID: "id-kim", User: "kim", Status: org.StatusEnabled}
+		update(t, s, func(tx *Tx) error { return tx.PutPerson(kim) })
+		view(t, s, func(tx *Tx) error {
+			got, head, err := tx.Mirror()
+			if err != nil || head.Generation != 4 || !head.ReadAt.Equal(o.ReadAt) || len(got.People) != 2 {
+				t.Errorf("after one person: %+v, %v, %d people", head, err, len(got.People))
+			}
+			return nil
+		})
+	})
+}
+
+func TestWhatWasWrittenIsThereAfterOpeningAgain(t *testing.T) {
+	for _, address := range []string{"sqlite:" + filepath.Join(t.TempDir(), "s.db"), judge.Postgres(t)} {
+		s, err := Open(t.Context(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		update(t, s, func(tx *Tx) error { return tx.Apply(asked(t, "req-1", "A"), cause) })
+		s.Close()
+		s = open(t, address)
+		view(t, s, func(tx *Tx) error { _, err := tx.Request("req-1"); return err })
+		if _, err := s.write.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, " + map[Engine]string{SQLite: "1", PostgreSQL: "true"}[s.engine] + ")"); err != nil {
+			t.Fatal(err)
+		}
+		if newer, err := Open(t.Context(), address); !errors.Is(err, ErrNewer) {
+			t.Errorf("%s: a newer database was opened: %v", s.engine, err)
+			newer.Close()
+		}
+	}
+}
+
+func TestRiversJobsAreInsertedInTheTransaction(t *testing.T) {
+	// What River needs of a transaction, without River: a statement that is taken back with it, and one that stays.
+	onBoth(t, func(t *testing.T, s *Store) {
+		insert := func(tx *Tx, kind string) error {
+			const statement = "INSERT INTO replies (person, key, digest, subject, at) VALUES ('p', '%s', '', '', 0)"
+			if s.Engine() == SQLite {
+				_, err := tx.SQL().Exec(fmt.Sprintf(statement, kind))
+				return err
+			}
+			return tx.PGX(func(p pgx.Tx) error {
+				inner, err := p.Begin(t.Context())
+				if err != nil {
+					return err
+				}
+				if _, err := inner.Exec(t.Context(), fmt.Sprintf(statement, "inner")); err != nil {
+					return err
+				}
+				if err := inner.Rollback(t.Context()); err != nil {
+					return err
+				}
+				if p.Commit(t.Context()) == nil || p.Rollback(t.Context()) == nil {
+					t.Error("River could end our transaction")
+				}
+				_, err = p.Exec(t.Context(), fmt.Sprintf(statement, kind))
+				return err
+			})
+		}
+		if err := s.Update(t.Context(), func(tx *Tx) error { return errors.Join(insert(tx, "gone"), errors.New("back")) }); err == nil {
+			t.Fatal("no error")
+		}
+		update(t, s, func(tx *Tx) error { return insert(tx, "stays") })
+		view(t, s, func(tx *Tx) error {
+			_, gone := tx.Reply("p", "gone")
+			_, inner := tx.Reply("p", "inner")
+			_, stays := tx.Reply("p", "stays")
+			if !errors.Is(gone, ErrNotFound) || !errors.Is(inner, ErrNotFound) || stays != nil {
+				t.Errorf("gone: %v, inner: %v, stays: %v", gone, inner, stays)
+			}
+			return nil
+		})
+	})
+}
+
+func TestTheFileIsItsOwnersAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "s.db")
+	open(t, "sqlite:"+file)
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+func TestABadAddressIsRefusedWithoutItsPassword(t *testing.T) {
+	for _, address := range []string{"mysql://u:hunter2@h/d", "postgres://u:hunter2@127.0.0.1:1/d?connect_timeout=1", "postgres://u:hunter2@h:port/d", "sqlite:/nowhere/at/all/hunter2.db", ""} {
+		s, err := Open(t.Context(), address)
+		if err == nil {
+			s.Close()
+			t.Errorf("opened %q", address)
+		}
+		if strings.HasPrefix(address, "postgres") && err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the password is in the error: %v", err)
+		}
+	}
+}
+
