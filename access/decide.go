@@ -79,6 +79,34 @@ func (r Request) Reject(by org.Person, comment string, in rules.Set, now time.Ti
 	return c, d.record(&c, r, rejectLine, detail{"lines": numbers(rejected)})
 }
 
+// Decidable lists the numbers of the pending lines that by may decide, as far as the mirror knows by.
+func (r Request) Decidable(by org.Person, in rules.Set, now time.Time) []int {
+	d, err := r.decider(by, "", in, now)
+	if err != nil {
+		return nil
+	}
+	var lines []int
+	for _, l := range r.Lines {
+		given := slices.ContainsFunc(l.Approvals, func(a Approval) bool { return a.By.ID == by.ID })
+		if _, ok := d.may(l); ok && !given {
+			lines = append(lines, l.Number)
+		}
+	}
+	return lines
+}
+
+// Concerns reports whether p asked for it, had a say in it, or could have had one.
+func (r Request) Concerns(p org.Person) bool {
+	if r.Requester.ID == p.ID {
+		return true
+	}
+	return slices.ContainsFunc(r.Lines, func(l Line) bool {
+		decided := l.Decided != nil && l.Decided.By.ID == string(p.ID)
+		agreed := slices.ContainsFunc(l.Approvals, func(a Approval) bool { return a.By.ID == p.ID })
+		return decided || agreed || l.Needs.Approvals > 0 && l.Needs.MayApprove(p, r.Requester.ID) == ""
+	})
+}
+
 // decider is one person deciding one request at one moment.
 type decider struct {
 	request   Request // the copy that is changed

@@ -246,7 +246,11 @@ func (g Grant) Recover(assigned bool, creates []Seen, now time.Time) (c Change, 
 		return c, false, err
 	}
 	if !assigned && g.End == nil {
-		return g.again(now)
+		c, err = g.lane(attempt, now, detail{}.number("try", g.Tries+1), func(n *Grant) {
+			n.doubt()
+			n.Create = &Operation{SentAt: now}
+		})
+		return c, err == nil, err
 	}
 	outcome, seen := Succeeded, "listed"
 	if !assigned {
@@ -260,38 +264,29 @@ func (g Grant) Recover(assigned bool, creates []Seen, now time.Time) (c Change, 
 	return c, false, err
 }
 
-// again records that AWS is about to be called once more to create the assignment.
-func (g Grant) again(now time.Time) (c Change, call bool, err error) {
-	c, err = g.lane(attempt, now, detail{"held": string(g.Held)}.number("try", g.Tries+1), func(n *Grant) {
-		n.doubt()
-		n.Held, n.Create = Ours, &Operation{SentAt: now}
-	})
-	return c, err == nil, err
-}
-
 // doubt remembers that a create of ours was never answered: whatever is found instead of its answer, it may still land.
 func (g *Grant) doubt() {
 	g.Unsure = g.Unsure || g.Create != nil && g.Create.ID == "" && g.Create.Outcome == ""
 }
 
-// Confirm starts the clock if AWS lists the assignment. When call is true, what the grant relied upon is gone, and AWS is to
-// be called to create it.
-func (g Grant) Confirm(assigned bool, now time.Time) (c Change, call bool, err error) {
+// Confirm starts the clock if AWS lists the assignment. If what the grant relied upon is gone, or AWS does not list what it
+// said it created, [Recover] comes next and creates it.
+func (g Grant) Confirm(assigned bool, now time.Time) (Change, error) {
 	now = moment(now)
 	switch {
 	case !g.wanted() || g.State == Active:
-		return Change{}, false, nil
+		return Change{}, nil
 	case assigned:
-		c, err = g.lane(confirm, now, detail{"held": string(g.Held)}, func(n *Grant) {
+		return g.lane(confirm, now, detail{"held": string(g.Held)}, func(n *Grant) {
 			n.helped(now)
 			n.ActiveAt, n.EndsAt, n.NextTry = now, earliest(now.Add(g.Duration()), g.HardEnd), time.Time{}
 		})
-		return c, false, err
 	case g.Held != Ours || g.Tries >= listings:
-		return g.again(now)
+		return g.lane(hinder, now, detail{"seen": "not listed", "held": string(g.Held)}, func(n *Grant) {
+			n.Held, n.Create, n.NextTry = Ours, &Operation{SentAt: now, Outcome: NotTaken}, now
+		})
 	}
-	c, err = g.Hinder(errors.New("AWS says that it created it, but does not list it yet"), now)
-	return c, false, err
+	return g.Hinder(errors.New("AWS says that it created it, but does not list it yet"), now)
 }
 
 // listings is how many looks a listing is given to catch up with what AWS said, before AWS is called again.

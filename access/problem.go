@@ -39,6 +39,7 @@ func (p *Problem) hint(format string, args ...any) *Problem {
 var (
 	ErrThrottled = errors.New("AWS throttles")                       // certainly not done; try again
 	ErrConflict  = errors.New("AWS is busy with the same thing")     // certainly not done; try again
+	ErrNotAsked  = errors.New("AWS could not be asked")              // certainly not done: no connection, no valid credentials; try again
 	ErrDenied    = errors.New("AWS does not let Sparekey do it")     // certainly not done, nor will it be
 	ErrRejected  = errors.New("AWS rejects it")                      // certainly not done, nor will it be
 	ErrMissing   = errors.New("AWS does not know it")                // the account, the set, the person or the operation is not there
@@ -47,7 +48,7 @@ var (
 
 // certain reports whether an error of AWS says that nothing was done.
 func certain(err error) bool {
-	return errors.Is(err, ErrThrottled) || errors.Is(err, ErrConflict) || final(err)
+	return errors.Is(err, ErrThrottled) || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotAsked) || final(err)
 }
 
 // final reports whether an error of AWS says that trying again is useless.

@@ -137,7 +137,7 @@ func Ask(by org.Person, w Wish, in rules.Set, now time.Time, newID func(kind str
 	var refused []string
 	for i, t := range w.Targets {
 		d := in.Judge(by, rules.Ask{Target: t, For: w.Duration, Reason: w.Reason})
-		place := placeOf(t, in.Organization())
+		place := PlaceOf(t, in.Organization())
 		if !d.Allowed {
 			refused = append(refused, fmt.Sprintf("%s: %s", place, strings.Join(d.Why, "; ")))
 			continue
@@ -229,7 +229,8 @@ func checkText(what, text string) error {
 	return nil
 }
 
-func placeOf(t org.Target, m *org.Mirror) Place {
+// PlaceOf adds to a target the names that it has in an organization.
+func PlaceOf(t org.Target, m *org.Mirror) Place {
 	p := Place{Target: t, AccountName: string(t.Account), PermissionSetName: t.PermissionSet}
 	if m == nil {
 		return p

@@ -223,7 +223,7 @@ func (s *sim) do(g Grant) {
 	case Recover:
 		c, call, err = g.Recover(s.c.listed(k), s.c.creates(k), now)
 	case Confirm:
-		c, call, err = g.Confirm(s.c.listed(k), now)
+		c, err = g.Confirm(s.c.listed(k), now)
 	case PollCreate:
 		op, miss := s.c.status(g.Create.ID)
 		if miss != nil {

@@ -124,6 +124,12 @@ func earliest(first time.Time, more ...time.Time) time.Time {
 	return first
 }
 
+// Outstanding reports whether an operation of AWS is under way for the grant, as far as is known. It takes one of the few
+// that AWS lets be under way at once.
+func (g Grant) Outstanding() bool {
+	return g.Create != nil && g.Create.Outcome == "" || g.Delete != nil && g.Delete.Outcome == ""
+}
+
 // Urgency orders what is due: ends before starts before checks (design rule 7).
 func (g Grant) Urgency() int {
 	switch {

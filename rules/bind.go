@@ -133,6 +133,26 @@ func (w whom) includes(p org.Person) bool {
 	return w.names(p) && (w.except == nil || !w.except.names(p))
 }
 
+// People is a [Who] with its names turned into ids: the people of a role, for instance.
+type People struct{ whom }
+
+// PeopleOf binds who to an organization. Names that find nothing include nobody.
+func PeopleOf(who Who, m *org.Mirror) People {
+	s := Set{m: m}
+	w, _ := s.people(&who)
+	if who.Except != nil {
+		e, lost := s.people(who.Except)
+		w.except = &e
+		if len(lost) > 0 {
+			return People{}
+		}
+	}
+	return People{w}
+}
+
+// Include reports whether p is one of them.
+func (p People) Include(who org.Person) bool { return p.includes(who) }
+
 func (s *Set) bindWho(r *Rule, b *bound) whom {
 	if r.Who == nil {
 		return whom{everyone: true}

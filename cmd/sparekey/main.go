@@ -1,4 +1,10 @@
 // Command sparekey is the program.
 package main
 
-func main() {}
+import (
+	"os"
+
+	"sparekey/internal/cli"
+)
+
+func main() { os.Exit(cli.Main()) }

@@ -52,4 +52,6 @@ func (tx *Tx) PutReply(person, key string, r Reply, at time.Time) error {
 }
 
 // ForgetReplies deletes answers from before a time.
-func (tx *Tx) ForgetReplies(before time.Time) error { return tx.q.ForgetReplies(tx.ctx, millis(before)) }
+func (tx *Tx) ForgetReplies(before time.Time) error {
+	return tx.q.ForgetReplies(tx.ctx, millis(before))
+}

@@ -517,4 +517,3 @@ func TestABadAddressIsRefusedWithoutItsPassword(t *testing.T) {
 		}
 	}
 }
-

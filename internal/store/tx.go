@@ -169,6 +169,9 @@ func bit(b bool) int64 {
 	return 0
 }
 
+// Context is the one that the transaction was begun with.
+func (tx *Tx) Context() context.Context { return tx.ctx }
+
 // Request reads a request; [ErrNotFound] when there is none.
 func (tx *Tx) Request(id string) (access.Request, error) {
 	body, err := tx.q.Request(tx.ctx, id)
@@ -196,6 +199,12 @@ func (tx *Tx) Grant(id string) (access.Grant, error) {
 // DueGrants lists grants that have something to be done at a time, most urgent first.
 func (tx *Tx) DueGrants(now time.Time, most int) ([]access.Grant, error) {
 	bodies, err := tx.q.DueGrants(tx.ctx, query.DueGrantsParams{Now: millis(now), Most: int32(most)})
+	return many[access.Grant](bodies, err)
+}
+
+// BusyGrants lists the grants that are being started or ended and are not stuck.
+func (tx *Tx) BusyGrants() ([]access.Grant, error) {
+	bodies, err := tx.q.BusyGrants(tx.ctx)
 	return many[access.Grant](bodies, err)
 }
 

@@ -46,6 +46,7 @@ CREATE TABLE grants (
     body           TEXT   NOT NULL
 );
 CREATE INDEX grants_due ON grants (urgency, due) WHERE due > 0;
+CREATE INDEX grants_busy ON grants (account) WHERE state IN ('granting', 'ending');
 CREATE INDEX grants_key ON grants (person, account, permission_set) WHERE due > 0;
 CREATE INDEX grants_person ON grants (person, approved_at, id);
 CREATE INDEX grants_live ON grants (approved_at, id) WHERE live = 1;

@@ -12,6 +12,9 @@ WHERE id = @id AND version = @was;
 -- name: DueGrants :many
 SELECT body FROM grants WHERE due > 0 AND due <= @now ORDER BY urgency, due, id LIMIT @most;
 
+-- name: BusyGrants :many
+SELECT body FROM grants WHERE state IN ('granting', 'ending');
+
 -- name: NextDue :one
 SELECT due FROM grants WHERE due > @after ORDER BY due LIMIT 1;
 

@@ -9,6 +9,33 @@ import (
 	"context"
 )
 
+const busyGrants = `-- name: BusyGrants :many
+SELECT body FROM grants WHERE state IN ('granting', 'ending')
+`
+
+func (q *Queries) BusyGrants(ctx context.Context) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, busyGrants)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var body string
+		if err := rows.Scan(&body); err != nil {
+			return nil, err
+		}
+		items = append(items, body)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dueGrants = `-- name: DueGrants :many
 SELECT body FROM grants WHERE due > 0 AND due <= $1 ORDER BY urgency, due, id LIMIT $2
 `

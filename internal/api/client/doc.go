@@ -1,0 +1,2 @@
+// Package client calls the JSON API; it is generated from its OpenAPI document.
+package client

@@ -1,0 +1,113 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	peopletypes "github.com/aws/aws-sdk-go-v2/service/identitystore/types"
+	ssotypes "github.com/aws/aws-sdk-go-v2/service/ssoadmin/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"sparekey/access"
+	"sparekey/internal/awsconn"
+)
+
+// codes are AWS's error codes ("Common errors" of each API reference, and the errors of the operations that are called here)
+// and what they mean for a caller that must know whether something was done.
+var codes = map[string]error{
+	"ThrottlingException":      access.ErrThrottled,
+	"Throttling":               access.ErrThrottled,
+	"TooManyRequestsException": access.ErrThrottled,
+	"RequestLimitExceeded":     access.ErrThrottled,
+
+	"ConflictException":               access.ErrConflict,
+	"ConcurrentModificationException": access.ErrConflict,
+
+	"AccessDeniedException": access.ErrDenied,
+	"AccessDenied":          access.ErrDenied,
+
+	"ValidationException":           access.ErrRejected,
+	"ValidationError":               access.ErrRejected,
+	"InvalidInputException":         access.ErrRejected,
+	"ServiceQuotaExceededException": access.ErrRejected,
+
+	"ResourceNotFoundException": access.ErrMissing,
+	"AccountNotFoundException":  access.ErrMissing,
+
+	// Who calls could not be verified, so nothing was done; a new key or a set clock mends it.
+	"UnrecognizedClientException":         access.ErrNotAsked,
+	"InvalidClientTokenId":                access.ErrNotAsked,
+	"InvalidSignatureException":           access.ErrNotAsked,
+	"SignatureDoesNotMatch":               access.ErrNotAsked,
+	"IncompleteSignature":                 access.ErrNotAsked,
+	"IncompleteSignatureException":        access.ErrNotAsked,
+	"MissingAuthenticationToken":          access.ErrNotAsked,
+	"MissingAuthenticationTokenException": access.ErrNotAsked,
+	"ExpiredToken":                        access.ErrNotAsked,
+	"ExpiredTokenException":               access.ErrNotAsked,
+	"RequestExpired":                      access.ErrNotAsked,
+	"OptInRequired":                       access.ErrNotAsked,
+}
+
+// told turns an error of the SDK into one that says what is known of the call, with AWS's own words. Whatever is not known
+// to be a certain no counts as lost: it may have happened.
+func told(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	kind := access.ErrLost
+	var api smithy.APIError
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &api):
+		if known, ok := codes[api.ErrorCode()]; ok && status(err) < 500 {
+			kind = known
+		}
+		// "KMS_…" reasons: the key of Identity Center is in the way, not the thing that was asked for.
+		if kind == access.ErrMissing && strings.Contains(reason(err), "KMS") {
+			kind = access.ErrNotAsked
+		}
+		return fmt.Errorf("%s: %w: %s: %s", doing, kind, api.ErrorCode(), api.ErrorMessage())
+	case errors.As(err, &dial) && dial.Op == "dial", errors.Is(err, awsconn.ErrCredentials):
+		kind = access.ErrNotAsked
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w: no answer in time", doing, kind)
+	}
+	return fmt.Errorf("%s: %w: %w", doing, kind, cause(err))
+}
+
+// reason is why a resource was not found, where AWS says more than that.
+func reason(err error) string {
+	var sso *ssotypes.ResourceNotFoundException
+	var people *peopletypes.ResourceNotFoundException
+	switch {
+	case errors.As(err, &sso):
+		return string(sso.Reason)
+	case errors.As(err, &people):
+		return string(people.Reason)
+	}
+	return ""
+}
+
+func status(err error) int {
+	var r *smithyhttp.ResponseError
+	if errors.As(err, &r) {
+		return r.HTTPStatusCode()
+	}
+	return 0
+}
+
+// cause is the innermost error: what the SDK wraps around it repeats the operation's name, the attempts and the request id.
+func cause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}

@@ -1,0 +1,197 @@
+package awsconn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+// Settings say where AWS is and as whom it is called.
+type Settings struct {
+	Region      string      // required
+	Endpoint    string      // instead of AWS's own, for every service; for the sandbox and other emulators
+	Proxy       string      // an HTTP proxy; none by default, whatever the environment says
+	Credentials Credentials // required
+}
+
+// Credentials say where credentials come from. Exactly one source is set; Role is assumed with what it gives.
+type Credentials struct {
+	File        string       // a JSON file with accessKeyId, secretAccessKey and perhaps sessionToken, readable by its owner only
+	Instance    bool         // the EC2 instance's role
+	Container   *Container   // the role of an ECS task or an EKS pod
+	WebIdentity *WebIdentity // a token in a file, exchanged at STS
+	Role        string       // ARN of a role to assume with the above
+	RoleSession string       // the session's name; "sparekey" by default
+}
+
+// Container is the credentials endpoint of a container: what ECS and EKS put into AWS_CONTAINER_CREDENTIALS_FULL_URI and
+// AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE. Whoever starts the program reads them, since this package reads no environment.
+type Container struct {
+	URI       string
+	TokenFile string
+}
+
+// WebIdentity is a token for a role, as EKS mounts it into a pod.
+type WebIdentity struct {
+	TokenFile string
+	Role      string
+}
+
+const (
+	dialTimeout = 5 * time.Second
+	callTimeout = 30 * time.Second // of one HTTP exchange; callers set shorter ones
+)
+
+// Open makes the configuration from which the clients of all services are made. Clients made of it do not retry: [Reading]
+// makes a copy for calls that change nothing.
+func Open(s Settings) (aws.Config, error) {
+	if s.Region == "" {
+		return aws.Config{}, errors.New("no AWS Region is set")
+	}
+	client, err := httpClient(s.Proxy)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	c := aws.Config{
+		Region: s.Region, HTTPClient: client, Retryer: func() aws.Retryer { return aws.NopRetryer{} }, DefaultsMode: aws.DefaultsModeStandard,
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired, ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+	}
+	if s.Endpoint != "" {
+		if u, err := url.Parse(s.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return aws.Config{}, fmt.Errorf("the AWS endpoint %q is not an http or https URL", s.Endpoint)
+		}
+		c.BaseEndpoint = aws.String(s.Endpoint)
+	}
+	provider, err := s.Credentials.open(c)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	c.Credentials = aws.NewCredentialsCache(named{provider}, func(o *aws.CredentialsCacheOptions) {
+		o.ExpiryWindow, o.ExpiryWindowJitterFrac = 5*time.Minute, 0.5
+	})
+	return c, nil
+}
+
+// ErrCredentials is wrapped by the error of every call that was not made because there are no credentials to make it with.
+var ErrCredentials = errors.New("no AWS credentials")
+
+// named says in its errors that it was the credentials that were not there.
+type named struct{ aws.CredentialsProvider }
+
+func (n named) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	c, err := n.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrCredentials, err)
+	}
+	return c, nil
+}
+
+// Reading returns the configuration for calls that change nothing: those are tried again when AWS throttles or stumbles.
+func Reading(c aws.Config) aws.Config {
+	c.Retryer = func() aws.Retryer {
+		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
+			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 8, 20*time.Second })
+		})
+	}
+	return c
+}
+
+func httpClient(proxy string) (*http.Client, error) {
+	t := &http.Transport{
+		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSHandshakeTimeout: dialTimeout, ForceAttemptHTTP2: true,
+		MaxIdleConns: 64, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second,
+	}
+	if proxy != "" {
+		u, err := url.Parse(proxy)
+		if err != nil || u.Host == "" {
+			return nil, errors.New("the proxy is not a URL")
+		}
+		t.Proxy = http.ProxyURL(u)
+	}
+	return &http.Client{Transport: t, Timeout: callTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
+}
+
+func (c Credentials) open(config aws.Config) (aws.CredentialsProvider, error) {
+	var sources []aws.CredentialsProvider
+	if c.File != "" {
+		sources = append(sources, aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return readKeys(c.File) }))
+	}
+	if c.Instance {
+		sources = append(sources, ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = imds.New(imds.Options{HTTPClient: config.HTTPClient}) }))
+	}
+	if c.Container != nil {
+		sources = append(sources, endpointcreds.New(c.Container.URI, func(o *endpointcreds.Options) {
+			o.HTTPClient = config.HTTPClient
+			if c.Container.TokenFile != "" {
+				o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) { return readSmall(c.Container.TokenFile) })
+			}
+		}))
+	}
+	if c.WebIdentity != nil {
+		anonymous := config
+		anonymous.Credentials = aws.AnonymousCredentials{}
+		sources = append(sources, stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(anonymous), c.WebIdentity.Role, stscreds.IdentityTokenFile(c.WebIdentity.TokenFile),
+			func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = c.session() }))
+	}
+	if len(sources) != 1 {
+		return nil, fmt.Errorf("%d sources of AWS credentials are set; it takes exactly one", len(sources))
+	}
+	if c.Role == "" {
+		return sources[0], nil
+	}
+	config.Credentials = aws.NewCredentialsCache(sources[0])
+	return stscreds.NewAssumeRoleProvider(sts.NewFromConfig(config), c.Role, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = c.session() }), nil
+}
+
+func (c Credentials) session() string {
+	if c.RoleSession == "" {
+		return "sparekey"
+	}
+	return c.RoleSession
+}
+
+// readKeys reads an access key. It is read anew when the SDK asks, so that a key can be rotated under a running server.
+func readKeys(file string) (aws.Credentials, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return aws.Credentials{}, fmt.Errorf("reading AWS credentials: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return aws.Credentials{}, fmt.Errorf("others than its owner may read the AWS credentials in %s; chmod 600 mends it", file)
+	}
+	text, err := readSmall(file)
+	if err != nil {
+		return aws.Credentials{}, fmt.Errorf("reading AWS credentials: %w", err)
+	}
+	var keys struct{ AccessKeyID, SecretAccessKey, SessionToken string }
+	if err := json.Unmarshal([]byte(text), &keys); err != nil || keys.AccessKeyID == "" || keys.SecretAccessKey == "" {
+		return aws.Credentials{}, fmt.Errorf("%s does not hold accessKeyId and secretAccessKey as JSON", file) // not the error: it may quote the secret
+	}
+	return credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken).Value, nil
+}
+
+func readSmall(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	return string(text), err
+}

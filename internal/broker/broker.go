@@ -1,0 +1,245 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sparekey/access"
+	"sparekey/audit"
+	"sparekey/internal/store"
+	"sparekey/org"
+	"sparekey/rules"
+)
+
+// Way gives access in AWS, takes it away, and says what is there. Every method makes one call (a listing or a search may
+// page) and reports one of the errors that package access names. Retrying is not its business.
+type Way interface {
+	// Assigned reports whether AWS lists the access.
+	Assigned(ctx context.Context, k access.Key) (bool, error)
+	// Create asks AWS to give it. AWS does so later; what is returned may already be over.
+	Create(ctx context.Context, k access.Key) (access.Seen, error)
+	// Creation says how a create goes on; [access.ErrMissing] when AWS does not know it any more.
+	Creation(ctx context.Context, id string) (access.Seen, error)
+	// Creations lists creates of the access by anybody, those that began since a time or are still under way.
+	Creations(ctx context.Context, k access.Key, since time.Time) ([]access.Seen, error)
+	// Delete asks AWS to take it away.
+	Delete(ctx context.Context, k access.Key) (access.Seen, error)
+	// Deletion says how a delete goes on.
+	Deletion(ctx context.Context, id string) (access.Seen, error)
+}
+
+// Directory is where people and the organization are read from.
+type Directory interface {
+	// Person reads one person live. Somebody the directory does not know is returned with [org.StatusRemoved], not as an error.
+	Person(ctx context.Context, id org.PersonID) (org.Person, error)
+	// Organization reads everything. It may take minutes.
+	Organization(ctx context.Context) (org.Organization, error)
+}
+
+// Promises keeps what is promised for later.
+type Promises interface {
+	// Promise leaves promises in the transaction that made them.
+	Promise(tx *store.Tx, promises []access.Promise) error
+	// Wake says that grants have changed, so that what is due is looked for now.
+	Wake()
+}
+
+// Roles are the people who may do more than ask and approve. They are part of the configuration.
+type Roles struct {
+	Administrators rules.Who // may end every grant and read everything
+	Auditors       rules.Who // may read everything
+}
+
+// Parts is what a broker is made of.
+type Parts struct {
+	Store     *store.Store
+	Ways      map[access.Way]Way
+	Directory Directory
+	Roles     Roles
+	Now       func() time.Time
+	Random    io.Reader
+	Log       *slog.Logger
+
+	CallTimeout time.Duration // of one call of AWS; shorter than the lease under which it is made. Zero means 10 s.
+}
+
+// Broker is the one door. Its methods may be called by any number of goroutines.
+type Broker struct {
+	Parts
+	holder   string // our name on leases
+	promises Promises
+
+	changing sync.Mutex // of what is in force
+	book     *rules.Book
+	seen     store.MirrorHead
+	inForce  atomic.Pointer[rules.Set]
+	roles    atomic.Pointer[boundRoles]
+	failures atomic.Pointer[mirrorFailure]
+	looked   *rules.Book // what was checked last, and in which organization
+	lookedAt *org.Mirror
+	wrongs   atomic.Pointer[string] // what that found
+	refused  refusals
+
+	telling sync.Mutex
+	changed chan struct{}
+}
+
+const (
+	leaseTime   = 30 * time.Second
+	callTimeout = 10 * time.Second
+)
+
+// New makes a broker. Its rules are set by [Broker.Enforce]; until then, and until an organization is there, it refuses.
+func New(p Parts) (*Broker, error) {
+	if p.CallTimeout == 0 {
+		p.CallTimeout = callTimeout
+	}
+	if p.CallTimeout >= leaseTime {
+		return nil, fmt.Errorf("a call of AWS may take %s, which is not shorter than its lease of %s", p.CallTimeout, leaseTime)
+	}
+	b := &Broker{Parts: p, promises: nobody{}, changed: make(chan struct{})}
+	b.holder = b.newID("holder")
+	b.inForce.Store(&rules.Set{})
+	b.roles.Store(&boundRoles{})
+	return b, nil
+}
+
+// nobody keeps no promises. It stands in until those who keep them are there.
+type nobody struct{}
+
+func (nobody) Promise(*store.Tx, []access.Promise) error { return nil }
+func (nobody) Wake()                                     {}
+
+// Keep says who keeps promises from now on. It is called once, before anything else.
+func (b *Broker) Keep(p Promises) { b.promises = p }
+
+// alphabet has no letters that look like digits, and none that read aloud as another.
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// newID makes an id such as req-7k2m9x: short enough to read aloud and to travel in a session's name.
+func (b *Broker) newID(kind string) string {
+	random := make([]byte, 6)
+	if _, err := io.ReadFull(b.Random, random); err != nil {
+		panic("reading randomness: " + err.Error()) // there is nothing that can be done without it
+	}
+	for i := range random {
+		random[i] = alphabet[random[i]%32]
+	}
+	return kind + "-" + string(random)
+}
+
+// rules returns what decisions are taken with at this moment.
+func (b *Broker) rules() rules.Set { return *b.inForce.Load() }
+
+// update runs a change in the store's transaction, leaves its promises there, and wakes who keeps them.
+func (b *Broker) update(ctx context.Context, decide func(tx *store.Tx) (access.Change, error)) (access.Change, error) {
+	var done access.Change
+	err := b.Store.Update(ctx, func(tx *store.Tx) error {
+		c, err := decide(tx)
+		if err != nil {
+			return err
+		}
+		if err := tx.Apply(c, audit.From(ctx)); err != nil {
+			return err
+		}
+		done = c
+		return b.promises.Promise(tx, c.Promises)
+	})
+	if err != nil {
+		return access.Change{}, err
+	}
+	b.report(done)
+	if len(done.Grants) > 0 {
+		b.promises.Wake()
+	}
+	if len(done.Events) > 0 {
+		b.tell()
+	}
+	return done, nil
+}
+
+// Changed returns a channel that is closed when this process next changes a request or a grant. Other replicas' changes do
+// not show here: who waits looks again from time to time as well.
+func (b *Broker) Changed() <-chan struct{} {
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	return b.changed
+}
+
+func (b *Broker) tell() {
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// report writes to the log what a person must come to know, until there is somebody to tell.
+func (b *Broker) report(c access.Change) {
+	for _, g := range c.Grants {
+		about := []any{"grant", g.ID, "person", g.Person.User, "account", g.Target.AccountName, "permissionSet", g.Target.PermissionSetName}
+		switch g.State {
+		case access.Stuck:
+			if slices.ContainsFunc(c.Events, func(e audit.Event) bool { return e.Kind == "grant.stuck" && e.Subject.ID == g.ID }) {
+				b.Log.Error("AWS has not confirmed a grant for ten minutes; it is being tried on", append(about, "ending", g.End != nil, "trouble", g.Trouble)...)
+			}
+		case access.Failed:
+			b.Log.Error("a grant failed", append(about, "why", g.Failure)...)
+		case access.Waiting, access.Granting, access.Active, access.Ending, access.Ended, access.Verified:
+		}
+	}
+}
+
+// person returns who the caller is. Only people pass; what Sparekey does by itself does not come through here.
+func (b *Broker) person(ctx context.Context) (org.Person, error) {
+	actor := audit.From(ctx).Actor
+	if actor.Kind != audit.APerson {
+		return org.Person{}, &access.Problem{Kind: access.ErrRefused, Message: "nobody has proved who asks"}
+	}
+	set := b.rules()
+	if !set.Ready() {
+		return org.Person{ID: org.PersonID(actor.ID), User: actor.Name}, nil
+	}
+	p, ok := set.Organization().Person(org.PersonID(actor.ID))
+	switch {
+	case !ok:
+		return p, &access.Problem{Kind: access.ErrRefused, Message: fmt.Sprintf("the directory does not know the person %s", actor.ID)}
+	case p.Status.Gone():
+		return p, &access.Problem{Kind: access.ErrRefused, Message: fmt.Sprintf("%s is %s in the directory", p.User, p.Status)}
+	}
+	return p, nil
+}
+
+// ready refuses what cannot be decided before the organization was read for the first time.
+func (b *Broker) ready() (rules.Set, error) {
+	set := b.rules()
+	if set.Ready() {
+		return set, nil
+	}
+	problem := &access.Problem{Kind: access.ErrUnavailable, Message: "the organization has not been read from AWS yet", Hint: "try again in a moment; `sparekey status` shows how far it is"}
+	if f := b.failures.Load(); f != nil {
+		problem.Message += ": " + f.Error
+	}
+	return set, problem
+}
+
+// found turns the store's "not there" into what a person is told.
+func found(err error, kind, id string) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return unknown(kind, id)
+	case errors.Is(err, store.ErrChanged):
+		return &access.Problem{Kind: access.ErrOver, Message: fmt.Sprintf("%s %s was changed by somebody else at the same moment", kind, id), Hint: "look at it again"}
+	}
+	return err
+}
+
+func unknown(kind, id string) error {
+	return &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s %s for you", kind, id)}
+}

@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sparekey/strict"
+)
+
+// The exit codes.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3
+	exitWaiting = 4
+	exitUnknown = 5
+)
+
+// Main runs the program with the process's arguments and returns its exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{out: os.Stdout, err: os.Stderr, colour: colourful(os.Stdout)}
+	return a.run(ctx, os.Args[1:])
+}
+
+// app is one run of the program.
+type app struct {
+	out, err io.Writer
+	colour   bool
+	as       string
+	output   string
+}
+
+// failure is an error with its exit code and its hint.
+type failure struct {
+	code    int
+	message string
+	hint    string
+}
+
+func (f *failure) Error() string { return f.message }
+
+func usage(hint, format string, args ...any) error {
+	return &failure{exitUsage, fmt.Sprintf(format, args...), hint}
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	return a.explain(err)
+}
+
+// explain says an error, and returns the exit code.
+func (a *app) explain(err error) int {
+	var f *failure
+	var many strict.Errors
+	switch {
+	case errors.As(err, &f):
+		if f.message != "" {
+			a.say(f.message, f.hint)
+		}
+		return f.code
+	case errors.As(err, &many):
+		for _, e := range many {
+			a.say(e.Position.String()+": "+e.Problem, e.Hint)
+		}
+		return exitFailed
+	case errors.Is(err, context.Canceled):
+		a.say("interrupted", "")
+		return exitFailed
+	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "unknown flag"), strings.HasPrefix(err.Error(), "unknown shorthand"),
+		strings.HasPrefix(err.Error(), "invalid argument"), strings.HasPrefix(err.Error(), "flag needs"), strings.HasPrefix(err.Error(), "required flag"),
+		strings.HasPrefix(err.Error(), "accepts "), strings.HasPrefix(err.Error(), "requires "):
+		first, rest, _ := strings.Cut(err.Error(), "\n")
+		a.say(first, cmpOr(strings.TrimSpace(strings.ReplaceAll(rest, "\n\t", " ")), "`sparekey --help` lists the commands"))
+		return exitUsage
+	}
+	a.say(err.Error(), "")
+	return exitFailed
+}
+
+func cmpOr(a, b string) string {
+	if strings.TrimSpace(a) == "" {
+		return b
+	}
+	return a
+}
+
+func (a *app) say(message, hint string) {
+	fmt.Fprintf(a.err, "error: %s\n", message)
+	if hint != "" {
+		fmt.Fprintf(a.err, "hint: %s\n", hint)
+	}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "sparekey", Short: "Lends keys to an AWS organization",
+		Long: "Sparekey lends keys to an AWS organization: ask for access to an account, somebody approves, AWS gives it, and it ends by itself.\n\n" +
+			"`sparekey demo` shows it on a simulated organization. With a real server, set SPAREKEY_URL and SPAREKEY_TOKEN (or SPAREKEY_TOKEN_FILE).",
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.output != "text" && a.output != "json" {
+				return usage("--output text or --output json", "there is no output %q", a.output)
+			}
+			return nil
+		},
+	}
+	root.PersistentFlags().StringVar(&a.as, "as", os.Getenv("SPAREKEY_AS"), "in the demo: the person to act as (or SPAREKEY_AS)")
+	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
+	root.AddGroup(&cobra.Group{ID: "access", Title: "Access:"}, &cobra.Group{ID: "rules", Title: "Rules:"}, &cobra.Group{ID: "run", Title: "Running Sparekey:"})
+	for group, commands := range map[string][]*cobra.Command{
+		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.endCommand(), a.whyCommand()},
+		"rules":  {a.rulesCommand()},
+		"run":    {a.demoCommand(), a.serveCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
+	} {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	return root
+}
+
+// parent makes a command of commands: without one of them it explains itself, and a wrong one is an error.
+func parent(c *cobra.Command, children ...*cobra.Command) *cobra.Command {
+	c.AddCommand(children...)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		hint := fmt.Sprintf("`%s --help` lists its commands", c.CommandPath())
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf("did you mean %q?", near[0])
+		}
+		return usage(hint, "unknown command %q for %q", args[0], c.CommandPath())
+	}
+	c.SuggestionsMinimumDistance = 2
+	return c
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Say which Sparekey this is", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if a.output == "json" {
+				return a.json(map[string]string{"version": version()})
+			}
+			fmt.Fprintln(a.out, "sparekey "+version())
+			return nil
+		},
+	}
+}
+
+// version is the module's version, or the commit that it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "dev-" + s.Value[:12]
+		}
+	}
+	return "dev"
+}
+
+// duration reads how long something is asked for.
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Minute || d%time.Minute != 0 {
+		return 0, usage("write it as 45m, 8h or 1h30m", "%q is not a duration in whole minutes", text)
+	}
+	return d, nil
+}

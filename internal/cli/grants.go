@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sparekey/internal/api/client"
+)
+
+func (a *app) grantsCommand() *cobra.Command {
+	var all, ended bool
+	c := &cobra.Command{
+		Use: "grants", Short: "List who holds what, each with its true last minute", Args: cobra.NoArgs,
+		Long: "List your grants. END is when AWS is told to take the access away; LAST MINUTE is when the last session that it makes\n" +
+			"possible ends: taking access away does not end sessions that are open.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			r, err := a.remote()
+			if err != nil {
+				return err
+			}
+			list, err := answer[client.GrantsOutputBody](r.ListGrants(c.Context(), &client.ListGrantsParams{All: &all, Ended: &ended}))
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.json(list)
+			}
+			if len(list.Grants) == 0 {
+				fmt.Fprintln(a.err, "nobody holds anything that you may see here")
+				if !all {
+					fmt.Fprintln(a.err, "hint: --all lists what others hold and you may end; --ended lists what is over")
+				}
+				return nil
+			}
+			var rows [][]string
+			for _, g := range list.Grants {
+				rows = append(rows, a.grantRow(g, list))
+			}
+			table(a.out, []string{"GRANT", "STATE", "WHO", "ACCOUNT", "PERMISSION SET", "LEFT", "END", "LAST MINUTE", "NOTE"}, rows)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "not only yours, but all that you may end or read")
+	c.Flags().BoolVar(&ended, "ended", false, "also those that are over")
+	return c
+}
+
+func (a *app) grantRow(g client.Grant, list client.GrantsOutputBody) []string {
+	end, last := "", ""
+	switch {
+	case g.EndedAt != nil:
+		end = clock(*g.EndedAt, list.Now)
+	case g.EndsAt != nil:
+		end = clock(*g.EndsAt, list.Now)
+	}
+	if g.LastMinute != nil {
+		last = clock(*g.LastMinute, list.Now)
+		if !g.LastMinuteSure {
+			last = "not before " + last
+		}
+	}
+	return []string{g.Id, a.state(string(g.State)), plain(g.Person.User), plain(g.Target.AccountName), plain(g.Target.PermissionSet), left(g, list.Now), end, last, note(g)}
+}
+
+// note is what a person must know of a grant beside its times.
+func note(g client.Grant) string {
+	var notes []string
+	if g.State == client.GrantStateStuck {
+		notes = append(notes, "AWS has not confirmed it for ten minutes; still trying")
+	}
+	if g.Failure != nil {
+		notes = append(notes, plain(*g.Failure))
+	} else if g.Trouble != nil {
+		notes = append(notes, plain(*g.Trouble))
+	}
+	if g.Standing {
+		notes = append(notes, "the access existed before and stays")
+	}
+	if g.Failure == nil && (g.State == client.GrantStateEnded || g.State == client.GrantStateVerified || g.State == client.GrantStateEnding) {
+		notes = append(notes, endedBy(g))
+	}
+	return strings.Join(notes, "; ")
+}
+
+func (a *app) endCommand() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use: "end GRANT", Short: "End a grant before its time", Args: cobra.ExactArgs(1),
+		Long: "End a grant before its time. Whoever holds it, approved it or could have, and administrators may. AWS is told at once;\nsessions that are open last until they end by themselves.",
+		RunE: func(c *cobra.Command, args []string) error {
+			if strings.HasPrefix(args[0], "req-") {
+				return usage("`sparekey requests withdraw "+args[0]+"` takes back a request that waits; `sparekey grants` lists grants", "%s is a request, not a grant", args[0])
+			}
+			if err := idOf("g-", "grant", args[0]); err != nil {
+				return err
+			}
+			r, err := a.remote()
+			if err != nil {
+				return err
+			}
+			body := client.CommentBody{}
+			if reason != "" {
+				body.Comment = &reason
+			}
+			g, err := answer[client.Grant](r.End(c.Context(), args[0], body))
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.json(g)
+			}
+			fmt.Fprintf(a.out, "%-9s  %s  %s %s\n", g.State, g.Id, plain(g.Target.AccountName), plain(g.Target.PermissionSet))
+			if g.LastMinute != nil {
+				fmt.Fprintf(a.out, "%-9s  sessions that are open may last until %s\n", "", clock(*g.LastMinute, *g.LastMinute))
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why")
+	return c
+}
+
+func (a *app) whyCommand() *cobra.Command {
+	var long string
+	c := &cobra.Command{
+		Use: "why PERSON PERMISSION-SET ACCOUNT", Short: "Say which rule decides, or why not", Args: cobra.ExactArgs(3),
+		Example: "  sparekey why dana PowerUser payments-prod\n  sparekey why dana PowerUser payments-prod --for 4h",
+		RunE: func(c *cobra.Command, args []string) error {
+			params := client.WhyParams{Person: args[0], PermissionSet: args[1], Account: args[2]}
+			if long != "" {
+				d, err := duration(long)
+				if err != nil {
+					return err
+				}
+				n := int64(d.Minutes())
+				params.Minutes = &n
+			}
+			r, err := a.remote()
+			if err != nil {
+				return err
+			}
+			e, err := answer[client.Explanation](r.Why(c.Context(), &params))
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.json(e)
+			}
+			a.explainRule(e)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&long, "for", "", "for how long, as in 45m or 8h; without it, for the longest that there is")
+	return c
+}
+
+func (a *app) explainRule(e client.Explanation) {
+	lead := func(word, text string) {
+		fmt.Fprintf(a.out, "%s%s%s\n", a.state(word), strings.Repeat(" ", 11-len(word)), text)
+	}
+	if !e.Allowed {
+		for i, why := range e.Why {
+			word := ""
+			if i == 0 {
+				word = "no"
+			}
+			lead(word, plain(why))
+		}
+		return
+	}
+	lead("yes", fmt.Sprintf("rule %q (%s:%d) lends %s in %s for up to %s: %s",
+		e.Rule.Name, plain(e.Rule.File), e.Rule.Line, plain(e.Target.PermissionSet), plain(e.Target.AccountName), minutes(e.LongestMinutes), plain(e.Approvers)))
+	switch {
+	case e.Nobody != nil:
+		lead("", "nobody can approve it now: "+plain(*e.Nobody))
+	case e.Approvals > 0:
+		lead("", "who can approve: "+plain(strings.Join(e.CanApprove, ", ")))
+	}
+}

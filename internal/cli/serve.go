@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sparekey/internal/api/client"
+	"sparekey/internal/config"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "serve --config FILE", Short: "Run the server for an organization", Args: cobra.NoArgs,
+		Long: "Run the server for an organization. SIGHUP reloads the rules; SIGTERM ends it after what it has begun.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			settings, err := config.Read(file)
+			if err != nil {
+				return err
+			}
+			connection, err := settings.Connection(container())
+			if err != nil {
+				return err
+			}
+			log := logger(a.err, settings.Log)
+			s, err := assemble(c.Context(), setup{settings, connection, wallClock{}, log})
+			if err != nil {
+				return err
+			}
+			l, err := net.Listen("tcp", settings.Listen.Text)
+			if err != nil {
+				s.store.Close()
+				return fmt.Errorf("listening: %w", err)
+			}
+			log.Info("serving", "address", l.Addr().String(), "version", version())
+			defer reloading(c.Context(), s)()
+			return s.run(c.Context(), l)
+		},
+	}
+	c.Flags().StringVar(&file, "config", "", "the configuration file")
+	if err := c.MarkFlagRequired("config"); err != nil {
+		panic(err) // the flag is named a line above
+	}
+	return c
+}
+
+// reloading reloads the rules at every SIGHUP, until what it returns is called.
+func reloading(ctx context.Context, s *server) (stop func()) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	go func() {
+		for range hup {
+			s.reload(ctx)
+		}
+	}()
+	return func() {
+		signal.Stop(hup)
+		close(hup)
+	}
+}
+
+func (a *app) tokenCommand() *cobra.Command {
+	var person string
+	c := &cobra.Command{
+		Use: "token --person ID", Short: "Make a token for a person, and the line for the configuration", Args: cobra.NoArgs,
+		Long: "Make a token. It is shown once and kept nowhere; the configuration holds its digest. ID is the person's immutable UserId in\nthe identity store, not the user name.",
+		RunE: func(*cobra.Command, []string) error {
+			token := "spk_" + rand.Text()
+			digest := sha256.Sum256([]byte(token))
+			if a.output == "json" {
+				return a.json(map[string]string{"token": token, "sha256": hex.EncodeToString(digest[:]), "person": person})
+			}
+			fmt.Fprintln(a.out, token)
+			fmt.Fprintf(a.err, "The configuration gets this line below \"tokens:\":\n  - {sha256: %s, person: %s}\n", hex.EncodeToString(digest[:]), person)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&person, "person", "", "the person's UserId in the identity store")
+	if err := c.MarkFlagRequired("person"); err != nil {
+		panic(err) // the flag is named a line above
+	}
+	return c
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Say how far the server is, and how old what it knows", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			r, err := a.remote()
+			if err != nil {
+				return err
+			}
+			s, err := answer[client.Status](r.Status(c.Context()))
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.json(s)
+			}
+			fmt.Fprintf(a.out, "server        %s\n", plain(s.Version))
+			switch {
+			case s.MirrorAt != nil:
+				fmt.Fprintf(a.out, "organization  %d accounts, %d people, read %s ago\n", s.Accounts, s.People, span(s.Now.Sub(*s.MirrorAt)))
+			default:
+				fmt.Fprintln(a.out, "organization  not read yet; nothing can be decided")
+			}
+			if s.MirrorError != nil {
+				fmt.Fprintf(a.out, "              the last attempt failed: %s\n", plain(*s.MirrorError))
+			}
+			if s.Rules != nil {
+				fmt.Fprintf(a.out, "rules         %s\n", plain(*s.Rules))
+			}
+			return nil
+		},
+	}
+}

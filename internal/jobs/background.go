@@ -1,0 +1,96 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"sparekey/audit"
+	"sparekey/internal/broker"
+)
+
+// The jobs of River. Each is small and may run twice; River gives no heartbeat, so time-outs are short and the age at which
+// a job counts as lost is near them.
+
+type (
+	refresh struct{}
+	leavers struct{}
+	tidy    struct{}
+	lapse   struct {
+		Request string `json:"request"`
+	}
+)
+
+func (refresh) Kind() string { return "read-organization" }
+func (leavers) Kind() string { return "let-leavers-go" }
+func (tidy) Kind() string    { return "tidy" }
+func (lapse) Kind() string   { return "lapse-request" }
+
+// once keeps a periodic job from being queued again while one waits or runs.
+func once() *river.InsertOpts {
+	return &river.InsertOpts{MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}}
+}
+
+const (
+	shortJob = time.Minute      // the longest that an ordinary job may take
+	longJob  = 20 * time.Minute // the longest that reading an organization may take
+)
+
+func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*river.Config, error) {
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, &worker[refresh]{limit: longJob, do: func(ctx context.Context, _ refresh) error { return b.Refresh(ctx) }}); err != nil {
+		return nil, err
+	}
+	if err := river.AddWorkerSafely(workers, &worker[leavers]{limit: shortJob * 5, do: func(ctx context.Context, _ leavers) error { return b.LetGo(ctx) }}); err != nil {
+		return nil, err
+	}
+	if err := river.AddWorkerSafely(workers, &worker[tidy]{limit: shortJob, do: func(ctx context.Context, _ tidy) error {
+		b.RecordUnproven(ctx)
+		return b.Forget(ctx)
+	}}); err != nil {
+		return nil, err
+	}
+	if err := river.AddWorkerSafely(workers, &worker[lapse]{limit: shortJob, do: func(ctx context.Context, l lapse) error {
+		later, err := b.Lapse(ctx, l.Request)
+		if err == nil && later > 0 {
+			return river.JobSnooze(max(later, time.Second))
+		}
+		return err
+	}}); err != nil {
+		return nil, err
+	}
+	every := func(d time.Duration, start bool, args river.JobArgs) *river.PeriodicJob {
+		return river.NewPeriodicJob(river.PeriodicInterval(d), func() (river.JobArgs, *river.InsertOpts) { return args, once() }, &river.PeriodicJobOpts{RunOnStart: start})
+	}
+	return &river.Config{
+		ID: holder, Logger: slog.New(onlyTrouble{log.Handler()}), Workers: workers,
+		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
+		PeriodicJobs: []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(time.Minute, false, tidy{})},
+		JobTimeout:   shortJob, RescueStuckJobsAfter: longJob + time.Minute,
+	}, nil
+}
+
+// worker is a job's work and the longest that it may take.
+type worker[T river.JobArgs] struct {
+	river.WorkerDefaults[T]
+	limit time.Duration
+	do    func(context.Context, T) error
+}
+
+func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
+	return w.do(audit.By(ctx, job.Args.Kind()), job.Args)
+}
+
+func (w *worker[T]) Timeout(*river.Job[T]) time.Duration { return w.limit }
+
+// onlyTrouble lets River say what is wrong, and not what it does.
+type onlyTrouble struct{ slog.Handler }
+
+func (h onlyTrouble) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
+}

@@ -1,0 +1,256 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"sparekey/access"
+	"sparekey/internal/broker"
+	"sparekey/internal/store"
+	"sparekey/org"
+)
+
+// Clock is how the lane knows the time and waits for it.
+type Clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}
+
+// Limits is what the lane may take of AWS. The zero value takes AWS's own quotas.
+type Limits struct {
+	Outstanding    int     // operations under way at once; AWS lets 10 be
+	CallsPerSecond float64 // AWS gives 20 a second to everybody together; the default leaves some to others
+}
+
+const (
+	laneLease    = 15 * time.Second
+	laneRenewal  = 5 * time.Second
+	parallel     = 16          // grants that are carried at once
+	lookEvery    = time.Second // for what other replicas changed
+	atOnce       = 500         // due grants that are looked at in one turn
+	callsOfATask = 3           // at most, of those that count against the quota
+)
+
+// lane starts and ends access.
+type lane struct {
+	broker *broker.Broker
+	store  *store.Store
+	clock  Clock
+	log    *slog.Logger
+	limits Limits
+	pace   *rate.Limiter
+	holder string
+	wake   chan struct{}
+
+	done     chan carried
+	carrying map[string]access.Grant // by id: what is being carried, as it was
+	notUntil map[string]time.Time    // AWS's own work goes on; looking before is of no use
+}
+
+// carried is the outcome of one Carry.
+type carried struct {
+	id   string
+	wait time.Duration
+	err  error
+}
+
+func newLane(b *broker.Broker, s *store.Store, c Clock, log *slog.Logger, l Limits, holder string) *lane {
+	if l.Outstanding == 0 {
+		l.Outstanding = 10
+	}
+	if l.CallsPerSecond == 0 {
+		l.CallsPerSecond = 15
+	}
+	return &lane{
+		broker: b, store: s, clock: c, log: log, limits: l, holder: holder, pace: rate.NewLimiter(rate.Limit(l.CallsPerSecond), int(l.CallsPerSecond)+callsOfATask),
+		wake: make(chan struct{}, 1), done: make(chan carried, parallel), carrying: map[string]access.Grant{}, notUntil: map[string]time.Time{},
+	}
+}
+
+// Wake makes the lane look at once.
+func (l *lane) Wake() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// run drives the lane until the context ends, and then waits for what is being carried.
+func (l *lane) run(ctx context.Context) {
+	var until time.Time // of our lease
+	for ctx.Err() == nil {
+		if now := l.clock.Now(); !now.Before(until.Add(-laneLease + laneRenewal)) {
+			_, held, err := l.store.TakeLease(ctx, "lane", l.holder, now, now.Add(laneLease))
+			if err != nil && ctx.Err() == nil {
+				l.log.Error("the lane's lease could not be taken", "error", err)
+			}
+			if until = now.Add(laneLease); err != nil || !held {
+				until = time.Time{}
+			}
+		}
+		wait := lookEvery
+		if !until.IsZero() {
+			wait = l.turn(ctx)
+		}
+		l.rest(ctx, wait)
+	}
+	for len(l.carrying) > 0 {
+		l.finish(<-l.done)
+	}
+	if err := l.store.DropLease(context.WithoutCancel(ctx), "lane", l.holder); err != nil {
+		l.log.Error("the lane's lease could not be given back", "error", err)
+	}
+}
+
+// rest waits until something is done, changed or due.
+func (l *lane) rest(ctx context.Context, wait time.Duration) {
+	select {
+	case <-ctx.Done():
+	case c := <-l.done:
+		l.finish(c)
+	case <-l.wake:
+	case <-l.clock.After(wait):
+	}
+}
+
+func (l *lane) finish(c carried) {
+	delete(l.carrying, c.id)
+	delete(l.notUntil, c.id)
+	if c.err != nil {
+		l.log.Error("a grant could not be carried on; it is tried again", "grant", c.id, "error", c.err)
+		c.wait = max(c.wait, time.Second)
+	}
+	if c.wait > 0 {
+		l.notUntil[c.id] = l.clock.Now().Add(c.wait)
+	}
+}
+
+// turn gives everything that is due and admitted to the broker, and says how long nothing else will be due.
+func (l *lane) turn(ctx context.Context) time.Duration {
+	now := l.clock.Now()
+	var due, busy []access.Grant
+	var next time.Time
+	err := l.store.View(ctx, func(tx *store.Tx) (err error) {
+		if due, err = tx.DueGrants(now, atOnce); err != nil {
+			return err
+		}
+		if busy, err = tx.BusyGrants(); err != nil {
+			return err
+		}
+		next, err = tx.NextDue(now)
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			l.log.Error("what is due could not be read", "error", err)
+		}
+		return lookEvery
+	}
+	slots := l.slots(due, busy, now)
+	wait := lookEvery
+	if !next.IsZero() {
+		wait = min(wait, next.Sub(now))
+	}
+	for _, g := range due {
+		if until := l.notUntil[g.ID]; until.After(now) {
+			wait = min(wait, until.Sub(now))
+			continue
+		}
+		if _, already := l.carrying[g.ID]; already || len(l.carrying) >= parallel || !slots.admit(g, now) {
+			continue
+		}
+		l.carry(ctx, g)
+	}
+	return max(wait, 10*time.Millisecond)
+}
+
+func (l *lane) carry(ctx context.Context, g access.Grant) {
+	l.carrying[g.ID] = g
+	go func() {
+		c := carried{id: g.ID}
+		if c.err = l.pace.WaitN(ctx, callsOf(g.Task(l.clock.Now()))); c.err == nil {
+			c.wait, c.err = l.broker.Carry(ctx, g.ID)
+		}
+		if ctx.Err() != nil {
+			c.err = nil // the end of the program is no trouble of the grant
+		}
+		l.done <- c
+	}()
+}
+
+// callsOf is how many calls a task makes at most that count against Identity Center's quota.
+func callsOf(t access.Task) int {
+	switch t {
+	case access.Begin, access.Recover, access.Remove, access.Check:
+		return 2
+	case access.PollCreate, access.PollDelete, access.Confirm, access.ConfirmGone:
+		return 1
+	case access.Rest, access.EndNow, access.Stick:
+	}
+	return 0
+}
+
+// slots are the operations that AWS would still take.
+type slots struct {
+	limit    int
+	used     int
+	accounts map[org.AccountID]string // account → the grant whose operation is under way there
+	starting bool                     // some start is due, and one slot is kept for it
+}
+
+// slots counts what is under way. One slot is never used here: it is kept for emergencies.
+func (l *lane) slots(due, busy []access.Grant, now time.Time) *slots {
+	s := &slots{limit: l.limits.Outstanding - 1, accounts: map[org.AccountID]string{}}
+	for _, g := range busy {
+		_, carried := l.carrying[g.ID]
+		if g.Outstanding() && !carried {
+			s.take(g)
+		}
+	}
+	for _, g := range l.carrying {
+		if mayCall(g.Task(now)) || g.Outstanding() {
+			s.take(g)
+		}
+	}
+	for _, g := range due {
+		if t := g.Task(now); g.Urgency() == 1 && mayCall(t) {
+			s.starting = true
+		}
+	}
+	return s
+}
+
+// mayCall reports whether a task may make AWS begin an operation.
+func mayCall(t access.Task) bool {
+	return t == access.Begin || t == access.Recover || t == access.Remove
+}
+
+func (s *slots) take(g access.Grant) {
+	s.used++
+	s.accounts[g.Target.Account] = g.ID
+}
+
+// admit takes a slot for a grant whose task may begin an operation, if there is one: ends leave one to starts, and only one
+// operation at a time works in an account.
+func (s *slots) admit(g access.Grant, now time.Time) bool {
+	if !mayCall(g.Task(now)) {
+		return true
+	}
+	if other, taken := s.accounts[g.Target.Account]; taken && other != g.ID {
+		return false
+	} else if taken {
+		return true // its own
+	}
+	limit := s.limit
+	if g.Urgency() == 0 && s.starting {
+		limit--
+	}
+	if s.used >= max(limit, 1) {
+		return false
+	}
+	s.take(g)
+	return true
+}

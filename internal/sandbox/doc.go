@@ -1,0 +1,66 @@
+// Package sandbox imitates an AWS organization at the wire, for the demo and the tests.
+//
+// A [Sandbox] is an [net/http.Handler] that the AWS SDKs, the AWS CLI and botocore talk to unchanged, with one address as the
+// endpoint of all services: sso-admin, identitystore, organizations, sts, sso-oidc and sso (the access portal's API). It holds
+// one organization in memory. Signatures are verified, requests are checked against the services' models, errors have AWS's
+// codes, and what AWS does later happens later, by the sandbox's clock. It has no policies: what AWS lets an account do, every
+// key of that account may do.
+//
+// The parts: package world keeps the organization and its unfinished work; package wire reads requests and writes answers
+// as the models say; package sigv4 verifies signatures; this package has the operations, and everything that tests and the
+// demo need beside AWS: the truth behind the listings ([Sandbox.Assigned], [Sandbox.Roles]), a log of calls
+// ([Sandbox.Calls]), a way to play everybody else ([Sandbox.Change]), and faults ([Sandbox.Script]).
+//
+// # What it does as AWS does
+//
+// Creating and deleting an assignment is accepted at once and ends later, SUCCEEDED or FAILED. Operations in one account end
+// one after another. The role AWSReservedSSO_NAME_SUFFIX appears in an account with the first assignment of its permission
+// set and goes with the last; when it comes again, it has another suffix. At most 20 calls per second and 10 unfinished
+// operations are taken. Credentials of a role live as long as the permission set's session, also when the assignment is
+// removed before. The delegated administrator can neither assign in the management account nor touch a permission set that
+// is assigned there. ListAccountAssignmentsForPrincipal takes the management account only.
+//
+// # What AWS leaves open, and what is chosen here
+//
+//   - Creating an assignment that exists SUCCEEDS and changes nothing. So does deleting one that does not; with
+//     MissingIsNotFound it is a ResourceNotFoundException.
+//   - An account or a permission set that does not exist is a ResourceNotFoundException. A principal that does not makes the
+//     operation end FAILED, as terraform-provider-aws issue 19341 shows for a deletion. So the assignment of a removed person
+//     stays, and cannot be deleted, unless OrphansDeletable says so. In an account that is not active every operation
+//     ends FAILED, with the words of aws-identitycenter-codepipeline-auto-assignment issue 31.
+//   - Any second operation on an assignment is a ConflictException until the first has ended.
+//   - ListAccountAssignmentsForPrincipal lists for a user also what comes through groups, with the group as the principal.
+//   - The portal answers ForbiddenException, "No access", to a person who may not have a role, which is known (aws-cli issue
+//     6316) and not in its model; to one who is disabled or removed, UnauthorizedException. A person whose status the
+//     identity store leaves out may sign in. Roles in accounts that are not active cannot be opened.
+//   - A refresh token works once, and gives the next one. A client that asks neither for refresh tokens nor for the scope
+//     sso:account:access gets an access token for the whole session. Polling for a device more often than once a second is
+//     SlowDownException.
+//   - Lists go by id, and operations by when they were accepted.
+//   - UpdatePermissionSet leaves alone what it does not mention. Permission sets have no versions: the latest is always
+//     provisioned.
+//   - The JSON services answer HTTP 400 to bad signatures. A request may have 1 MiB.
+//   - sso-admin and identitystore take signatures for Identity Center's Region only; organizations and sts for any.
+//
+// Not here: signatures in the query string, the authorization code grant, policies of any kind, attributes of people beyond
+// name, mail address and status, and every operation that GET /_sandbox/operations does not list.
+//
+// # Control calls
+//
+// Below /_sandbox/ are calls for tests in other languages and for the demo's command line. They take the header
+// "Authorization: Bearer" with [Sandbox.Control], and JSON without unknown members. Accounts are ids; permission sets, people
+// and groups are ids (or ARNs) or names; durations are written 1m30s. What cannot be read is HTTP 400, what cannot be done
+// now is 409, each with a member "error".
+//
+//	GET    state        what there is: see [State]
+//	GET    calls        the log: see [Call]
+//	GET    operations   [{"service": "sso-admin", "operation": "ListInstances"}, …]
+//	GET    faults       the faults, with how many calls each met and befell
+//	POST   faults       {"faults": [{"kind": "late", "operation": "CreateAccountAssignment", "delay": "1m", "times": 1}]}: see [Fault]
+//	DELETE faults       removes all
+//	POST   device       {"userCode": "1A2B-3C4D", "person": "dana"} confirms a sign-in; {"userCode": …, "deny": true} refuses it
+//	POST   clock        {"advance": "90s"}, if the sandbox runs on a [ManualClock]
+//	POST   people       {"person": "dana", "status": "disabled", "join": ["oncall"], "leave": ["developers"]}
+//	POST   assignments  {"add": [{"account": "…", "permissionSet": "Admin", "principal": "dana"}], "remove": […]}, at once
+//	POST   keys         {"account": "…", "user": "x"} answers the access key of a user of that account: see [Sandbox.Key]
+package sandbox

@@ -1,0 +1,118 @@
+package sandbox
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"sparekey/internal/sandbox/sigv4"
+	"sparekey/internal/sandbox/world"
+	"sparekey/org"
+)
+
+// sessions is what people and their programs are signed in with.
+type sessions struct {
+	clients map[string]*client
+	devices map[string]*device       // by device code
+	tokens  map[string]*portalToken  // access tokens
+	refresh map[string]*refreshToken // refresh tokens
+}
+
+func newSessions() sessions {
+	return sessions{map[string]*client{}, map[string]*device{}, map[string]*portalToken{}, map[string]*refreshToken{}}
+}
+
+// client is a program that has registered.
+type client struct {
+	id, secret string
+	expires    time.Time
+	grants     []string // empty: it did not say
+	refreshes  bool
+}
+
+// device is a sign-in that a person has been asked to confirm.
+type device struct {
+	code, userCode string
+	client         string
+	expires        time.Time
+	polled         time.Time
+	person         org.PersonID // who confirmed it, if anybody has
+	denied         bool
+}
+
+// signIn is a session of the access portal. It ends for all its tokens at once.
+type signIn struct {
+	person org.PersonID
+	ends   time.Time
+	over   bool // logged out
+}
+
+type portalToken struct {
+	*signIn
+	expires time.Time
+}
+
+type refreshToken struct {
+	*signIn
+	client string
+}
+
+// crowd is how many clients or devices there may be at one time. Anybody may register, so something must bound it.
+const crowd = 10_000
+
+// prune forgets what has expired.
+func (s *sessions) prune(now time.Time) {
+	over := func(in *signIn) bool { return in.over || !now.Before(in.ends) }
+	maps.DeleteFunc(s.clients, func(_ string, c *client) bool { return !now.Before(c.expires) })
+	maps.DeleteFunc(s.devices, func(_ string, d *device) bool { return now.Sub(d.expires) > time.Hour }) // so long it is known as expired
+	maps.DeleteFunc(s.tokens, func(_ string, t *portalToken) bool { return over(t.signIn) || !now.Before(t.expires) })
+	maps.DeleteFunc(s.refresh, func(_ string, t *refreshToken) bool { return over(t.signIn) })
+}
+
+// Confirm lets a person sign in to the device that shows the user code, as they would in a browser.
+func (s *Sandbox) Confirm(userCode string, person org.PersonID) error {
+	return s.decide(userCode, func(d *device) error {
+		p, ok := s.world.Person(person)
+		switch {
+		case !ok:
+			return fmt.Errorf("the person %s: %w", person, world.ErrNotFound)
+		case p.Status.Gone():
+			return fmt.Errorf("%s is %s and cannot sign in", p.User, p.Status)
+		}
+		d.person = person
+		return nil
+	})
+}
+
+// Deny refuses the sign-in of the device that shows the user code.
+func (s *Sandbox) Deny(userCode string) error {
+	return s.decide(userCode, func(d *device) error { d.denied = true; return nil })
+}
+
+func (s *Sandbox) decide(userCode string, how func(*device) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.settle()
+	for _, d := range s.sessions.devices {
+		if d.userCode == userCode && now.Before(d.expires) && d.person == "" && !d.denied {
+			return how(d)
+		}
+	}
+	return fmt.Errorf("no device waits with the user code %q", userCode)
+}
+
+// vend makes an access key for a role that a person has opened. It works until it expires, whatever becomes of the
+// assignment: AWS does not take sessions back.
+func (s *Sandbox) vend(now time.Time, role world.Role, set *world.PermissionSet, user string) (Credentials, time.Time) {
+	maps.DeleteFunc(s.keys, func(_ string, k key) bool {
+		return !k.Expires.IsZero() && now.Sub(k.Expires) > 24*time.Hour // so long it is known as expired
+	})
+	expires := now.Add(set.Session)
+	made := Credentials{s.source.KeyID("ASIA"), s.source.Secret("role secret")[:40], s.source.Secret("session token") + s.source.Secret("session token")}
+	arn := org.ARN{Partition: s.world.Partition, Service: "sts", Account: string(role.Account), Resource: "assumed-role/" + role.Name + "/" + user}
+	s.keys[made.AccessKeyID] = key{
+		sigv4.Key{Secret: made.SecretAccessKey, SessionToken: made.SessionToken, Expires: expires},
+		caller{account: role.Account, user: role.ID + ":" + user, arn: arn.String(), session: true},
+	}
+	return made, expires
+}
