@@ -19,7 +19,7 @@ func (a *app) accessCommand() *cobra.Command {
 func (a *app) accessListCommand() *cobra.Command {
 	var account, set string
 	c := &cobra.Command{
-		Use: "list", Short: "List what you may ask for", Args: cobra.NoArgs,
+		Use: "list", Short: "List what you may ask for", Args: none,
 		Example: "  sparekey access list --account payments\n  sparekey access list --account team=data --permission-set ReadOnly",
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := a.remote()
@@ -96,7 +96,7 @@ type asking struct {
 func (a *app) accessRequestCommand() *cobra.Command {
 	var f asking
 	c := &cobra.Command{
-		Use: "request", Short: "Ask for access", Args: cobra.NoArgs,
+		Use: "request", Short: "Ask for access", Args: none,
 		Long: "Ask for access. Every account named is asked for with every permission set named; --target names single pairs.\n" +
 			"Each is decided under its own rule, and starts and ends by itself.",
 		Example: "  sparekey access request --account payments-prod --permission-set PowerUser --for 30m --reason \"INC-4711 rollback\" --wait\n" +
@@ -110,13 +110,13 @@ func (a *app) accessRequestCommand() *cobra.Command {
 	c.Flags().StringVar(&f.reason, "reason", "", "why; approvers and auditors read it")
 	c.Flags().BoolVar(&f.wait, "wait", false, "wait until all of it is there, or will not be")
 	c.Flags().DurationVar(&f.most, "timeout", 0, "with --wait: give up waiting after so long (exit code 4)")
-	if err := c.MarkFlagRequired("for"); err != nil {
-		panic(err) // the flag is named three lines above
-	}
 	return c
 }
 
 func (f asking) body() (client.AskBody, error) {
+	if err := needed("for", f.long, "30m"); err != nil {
+		return client.AskBody{}, err
+	}
 	long, err := duration(f.long)
 	if err != nil {
 		return client.AskBody{}, err

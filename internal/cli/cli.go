@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -86,22 +85,9 @@ func (a *app) explain(err error) int {
 	case errors.Is(err, context.Canceled):
 		a.say("interrupted", "")
 		return exitFailed
-	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "unknown flag"), strings.HasPrefix(err.Error(), "unknown shorthand"),
-		strings.HasPrefix(err.Error(), "invalid argument"), strings.HasPrefix(err.Error(), "flag needs"), strings.HasPrefix(err.Error(), "required flag"),
-		strings.HasPrefix(err.Error(), "accepts "), strings.HasPrefix(err.Error(), "requires "):
-		first, rest, _ := strings.Cut(err.Error(), "\n")
-		a.say(first, cmpOr(strings.TrimSpace(strings.ReplaceAll(rest, "\n\t", " ")), "`sparekey --help` lists the commands"))
-		return exitUsage
 	}
 	a.say(err.Error(), "")
 	return exitFailed
-}
-
-func cmpOr(a, b string) string {
-	if strings.TrimSpace(a) == "" {
-		return b
-	}
-	return a
 }
 
 func (a *app) say(message, hint string) {
@@ -124,9 +110,13 @@ func (a *app) root() *cobra.Command {
 			return nil
 		},
 	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usage(fmt.Sprintf("`%s --help` lists its flags", c.CommandPath()), "%v", err)
+	})
 	root.PersistentFlags().StringVar(&a.as, "as", os.Getenv("SPAREKEY_AS"), "in the demo: the person to act as (or SPAREKEY_AS)")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
 	root.AddGroup(&cobra.Group{ID: "access", Title: "Access:"}, &cobra.Group{ID: "rules", Title: "Rules:"}, &cobra.Group{ID: "run", Title: "Running Sparekey:"})
+	parent(root)
 	for group, commands := range map[string][]*cobra.Command{
 		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.endCommand(), a.whyCommand()},
 		"rules":  {a.rulesCommand()},
@@ -143,6 +133,7 @@ func (a *app) root() *cobra.Command {
 // parent makes a command of commands: without one of them it explains itself, and a wrong one is an error.
 func parent(c *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	c.AddCommand(children...)
+	c.Args = cobra.ArbitraryArgs // they are judged below, in our words
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return c.Help()
@@ -157,9 +148,32 @@ func parent(c *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	return c
 }
 
+// takes says how many arguments a command takes, and which.
+func takes(least, most int, names string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) > most && most == 0:
+			return usage(fmt.Sprintf("`%s --help` says how it is used", c.CommandPath()), "%s takes no arguments, only flags; %q is one", c.CommandPath(), args[0])
+		case len(args) < least || len(args) > most:
+			return usage(fmt.Sprintf("%s %s", c.CommandPath(), names), "%s takes %s; %d arguments were given", c.CommandPath(), names, len(args))
+		}
+		return nil
+	}
+}
+
+var none = takes(0, 0, "")
+
+// needed refuses a command without a flag that it cannot do without.
+func needed(flag, value, example string) error {
+	if value == "" {
+		return usage(fmt.Sprintf("--%s %s", flag, example), "--%s is missing", flag)
+	}
+	return nil
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Say which Sparekey this is", Args: cobra.NoArgs,
+		Use: "version", Short: "Say which Sparekey this is", Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			if a.output == "json" {
 				return a.json(map[string]string{"version": version()})

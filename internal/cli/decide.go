@@ -13,7 +13,7 @@ import (
 
 func (a *app) approvalsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "approvals", Short: "List the requests that you may decide", Args: cobra.NoArgs,
+		Use: "approvals", Short: "List the requests that you may decide", Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := a.remote()
 			if err != nil {
@@ -61,7 +61,7 @@ func contains(list []int64, n int64) bool {
 func (a *app) deciding(use, short, flag, flagHelp string, call func(*remote, context.Context, string, client.CommentBody) (*http.Response, error)) *cobra.Command {
 	var comment string
 	c := &cobra.Command{
-		Use: use + " REQUEST", Short: short, Args: cobra.ExactArgs(1),
+		Use: use + " REQUEST", Short: short, Args: takes(1, 1, "REQUEST"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := idOf("req-", "request", args[0]); err != nil {
 				return err
@@ -113,7 +113,7 @@ func (a *app) rejectCommand() *cobra.Command {
 
 func (a *app) requestsCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "requests [REQUEST]", Short: "List your requests, or show one", Args: cobra.MaximumNArgs(1),
+		Use: "requests [REQUEST]", Short: "List your requests, or show one", Args: takes(0, 1, "[REQUEST]"),
 		RunE: func(c *cobra.Command, args []string) error {
 			r, err := a.remote()
 			if err != nil {

@@ -24,7 +24,7 @@ import (
 func (a *app) demoCommand() *cobra.Command {
 	var listen string
 	c := &cobra.Command{
-		Use: "demo", Short: "Run Sparekey on a simulated organization", Args: cobra.NoArgs,
+		Use: "demo", Short: "Run Sparekey on a simulated organization", Args: none,
 		Long: "Run Sparekey on a simulated organization: 60 accounts, 12 permission sets, 80 people. It needs no AWS account, no configuration\n" +
 			"and no network, listens on this machine only, and leaves nothing behind when it ends (Ctrl-C).",
 		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), listen) },
@@ -129,7 +129,7 @@ func me() string {
 func (a *app) sandboxCommand() *cobra.Command {
 	var listen, file, region string
 	c := &cobra.Command{
-		Use: "sandbox", Short: "Run the simulated AWS alone, for tests of your own", Args: cobra.NoArgs,
+		Use: "sandbox", Short: "Run the simulated AWS alone, for tests of your own", Args: none,
 		Long: "Run the simulated AWS alone: Organizations, IAM Identity Center, its identity store and its portal, STS. SDKs and the AWS CLI\n" +
 			"talk to it unchanged. It listens on this machine only and keeps everything in memory. GET / on it says what it can do.",
 		RunE: func(c *cobra.Command, _ []string) error {

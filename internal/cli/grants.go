@@ -12,7 +12,7 @@ import (
 func (a *app) grantsCommand() *cobra.Command {
 	var all, ended bool
 	c := &cobra.Command{
-		Use: "grants", Short: "List who holds what, each with its true last minute", Args: cobra.NoArgs,
+		Use: "grants", Short: "List who holds what, each with its true last minute", Args: none,
 		Long: "List your grants. END is when AWS is told to take the access away; LAST MINUTE is when the last session that it makes\n" +
 			"possible ends: taking access away does not end sessions that are open.",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -87,7 +87,7 @@ func note(g client.Grant) string {
 func (a *app) endCommand() *cobra.Command {
 	var reason string
 	c := &cobra.Command{
-		Use: "end GRANT", Short: "End a grant before its time", Args: cobra.ExactArgs(1),
+		Use: "end GRANT", Short: "End a grant before its time", Args: takes(1, 1, "GRANT"),
 		Long: "End a grant before its time. Whoever holds it, approved it or could have, and administrators may. AWS is told at once;\nsessions that are open last until they end by themselves.",
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], "req-") {
@@ -125,7 +125,7 @@ func (a *app) endCommand() *cobra.Command {
 func (a *app) whyCommand() *cobra.Command {
 	var long string
 	c := &cobra.Command{
-		Use: "why PERSON PERMISSION-SET ACCOUNT", Short: "Say which rule decides, or why not", Args: cobra.ExactArgs(3),
+		Use: "why PERSON PERMISSION-SET ACCOUNT", Short: "Say which rule decides, or why not", Args: takes(3, 3, "PERSON PERMISSION-SET ACCOUNT"),
 		Example: "  sparekey why dana PowerUser payments-prod\n  sparekey why dana PowerUser payments-prod --for 4h",
 		RunE: func(c *cobra.Command, args []string) error {
 			params := client.WhyParams{Person: args[0], PermissionSet: args[1], Account: args[2]}

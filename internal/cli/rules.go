@@ -67,7 +67,7 @@ func (b *bench) read(args []string) (*rules.Book, *org.Mirror, error) {
 func (a *app) rulesCheckCommand() *cobra.Command {
 	var b bench
 	c := &cobra.Command{
-		Use: "check [FOLDER]", Short: "Check rule files: form, names, and rules that can match nothing", Args: cobra.MaximumNArgs(1),
+		Use: "check [FOLDER]", Short: "Check rule files: form, names, and rules that can match nothing", Args: takes(0, 1, "[FOLDER]"),
 		Long: "Check rule files. With a description of the organization (organization.yaml in the folder, or --organization), names are looked\n" +
 			"up in it, and rules that can match nothing or that nobody could approve are reported.",
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -122,7 +122,7 @@ func (a *app) wrong(problems strict.Errors) error {
 func (a *app) rulesTestCommand() *cobra.Command {
 	var b bench
 	c := &cobra.Command{
-		Use: "test [FOLDER]", Short: "Run the tests that stand beside the rules", Args: cobra.MaximumNArgs(1),
+		Use: "test [FOLDER]", Short: "Run the tests that stand beside the rules", Args: takes(0, 1, "[FOLDER]"),
 		Long: "Run the tests that stand beside the rules, such as\n\n  tests:\n    - dana may have ReadOnly in payments-prod for 1h with one approval\n    - eli may not have PowerUser in Workloads/Prod\n\n" +
 			"They hold in the organization that organization.yaml in the folder (or --organization) describes.",
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -169,7 +169,7 @@ func (a *app) tested(results []rules.Result) error {
 
 func (a *app) rulesExampleCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "example FOLDER", Short: "Write the example rules into a folder, to begin with", Args: cobra.ExactArgs(1),
+		Use: "example FOLDER", Short: "Write the example rules into a folder, to begin with", Args: takes(1, 1, "FOLDER"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := demo.WriteRules(args[0]); err != nil {
 				return err

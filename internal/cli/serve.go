@@ -20,9 +20,12 @@ import (
 func (a *app) serveCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
-		Use: "serve --config FILE", Short: "Run the server for an organization", Args: cobra.NoArgs,
+		Use: "serve --config FILE", Short: "Run the server for an organization", Args: none,
 		Long: "Run the server for an organization. SIGHUP reloads the rules; SIGTERM ends it after what it has begun.",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := needed("config", file, "sparekey.yaml"); err != nil {
+				return err
+			}
 			settings, err := config.Read(file)
 			if err != nil {
 				return err
@@ -47,9 +50,6 @@ func (a *app) serveCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "the configuration file")
-	if err := c.MarkFlagRequired("config"); err != nil {
-		panic(err) // the flag is named a line above
-	}
 	return c
 }
 
@@ -71,9 +71,12 @@ func reloading(ctx context.Context, s *server) (stop func()) {
 func (a *app) tokenCommand() *cobra.Command {
 	var person string
 	c := &cobra.Command{
-		Use: "token --person ID", Short: "Make a token for a person, and the line for the configuration", Args: cobra.NoArgs,
+		Use: "token --person ID", Short: "Make a token for a person, and the line for the configuration", Args: none,
 		Long: "Make a token. It is shown once and kept nowhere; the configuration holds its digest. ID is the person's immutable UserId in\nthe identity store, not the user name.",
 		RunE: func(*cobra.Command, []string) error {
+			if err := needed("person", person, "97671b36-a0d1-70f3-…"); err != nil {
+				return err
+			}
 			token := "spk_" + rand.Text()
 			digest := sha256.Sum256([]byte(token))
 			if a.output == "json" {
@@ -85,15 +88,12 @@ func (a *app) tokenCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&person, "person", "", "the person's UserId in the identity store")
-	if err := c.MarkFlagRequired("person"); err != nil {
-		panic(err) // the flag is named a line above
-	}
 	return c
 }
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Say how far the server is, and how old what it knows", Args: cobra.NoArgs,
+		Use: "status", Short: "Say how far the server is, and how old what it knows", Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := a.remote()
 			if err != nil {
