@@ -122,10 +122,9 @@ func (g Grant) DeleteAnswered(op Seen, answer error, now time.Time) (Change, err
 		return g.lane(hinder, now, detail{"aws": clip(answer.Error()), "call": "delete"}, func(n *Grant) { n.hindered(answer.Error(), now) })
 	}
 	c, err := g.lane(acceptRemoval, now, detail{"operation": op.ID, "outcome": string(op.Outcome)}, func(n *Grant) {
-		n.Delete.ID = op.ID
+		n.Delete.ID, n.NextTry = op.ID, now // that AWS took it is no success yet
 		if op.Outcome != FailedOp {
 			n.Delete.Outcome = op.Outcome
-			n.helped(now)
 		}
 	})
 	if err != nil || op.Outcome != FailedOp {

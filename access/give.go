@@ -30,11 +30,11 @@ func Leftover(others []Grant) bool {
 func (g Grant) Begin(f Facts, now time.Time) (c Change, call bool, err error) {
 	now = moment(now)
 	if why, later := g.hindrance(f); why != "" {
-		if !later || !now.Before(g.ApprovedAt.Add(StartWithin)) {
+		if later {
+			c, err = g.Postpone(why, now)
+		} else {
 			c, err = g.refuse(why, now)
-			return c, false, err
 		}
-		c, err = g.Postpone(why, now)
 		return c, false, err
 	}
 	held := g.holder(f, now)
@@ -187,7 +187,7 @@ func (g Grant) tookCreate(op Seen, now time.Time) (Change, error) {
 		return g.failing(op.Reason, now, func(o *Operation) { o.ID, o.Outcome, o.Reason = op.ID, FailedOp, clip(op.Reason) })
 	}
 	return g.lane(accept, now, detail{"operation": op.ID, "outcome": string(op.Outcome)}, func(n *Grant) {
-		n.helped(now)
+		n.NextTry = now // that AWS took it is no success yet
 		n.Create.ID, n.Create.Outcome, n.Create.Reason = op.ID, op.Outcome, clip(op.Reason)
 		n.Unsure = n.Unsure || op.Outcome == FailedOp
 	})
@@ -239,7 +239,7 @@ func (g Grant) Recover(assigned bool, creates []Seen, now time.Time) (c Change, 
 	}
 	if i := slices.IndexFunc(creates, func(op Seen) bool { return op.Outcome == "" }); i >= 0 {
 		c, err = g.lane(accept, now, detail{"operation": creates[i].ID, "seen": "under way"}, func(n *Grant) {
-			n.helped(now)
+			n.NextTry = now
 			n.doubt()
 			n.Create.ID = creates[i].ID
 		})

@@ -104,15 +104,26 @@ func (n named) Retrieve(ctx context.Context) (aws.Credentials, error) {
 
 // Reading returns the configuration for calls that change nothing: those are tried again when AWS throttles or stumbles.
 func Reading(c aws.Config) aws.Config {
+	// Not the adaptive mode: it slows every later call of the client down after a throttle, also those that somebody waits for.
 	c.Retryer = func() aws.Retryer {
-		return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
-			o.StandardOptions = append(o.StandardOptions, func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 8, 20*time.Second })
-		})
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 8, 20*time.Second })
 	}
 	return c
 }
 
-func httpClient(proxy string) (*http.Client, error) {
+// plain gives net/http request bodies without WriteTo. smithy-go closes a body as soon as the answer begins, and from then on
+// its WriteTo says EOF, which net/http takes for a failed write: it closes the connection under the answer that is being read
+// (aws-sdk-go-v2 issue 2737). That answer would be lost.
+type plain struct{ *http.Client }
+
+func (p plain) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return p.Client.Do(r)
+}
+
+func httpClient(proxy string) (plain, error) {
 	t := &http.Transport{
 		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSHandshakeTimeout: dialTimeout, ForceAttemptHTTP2: true,
 		MaxIdleConns: 64, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second,
@@ -120,11 +131,12 @@ func httpClient(proxy string) (*http.Client, error) {
 	if proxy != "" {
 		u, err := url.Parse(proxy)
 		if err != nil || u.Host == "" {
-			return nil, errors.New("the proxy is not a URL")
+			return plain{}, errors.New("the proxy is not a URL")
 		}
 		t.Proxy = http.ProxyURL(u)
 	}
-	return &http.Client{Transport: t, Timeout: callTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, nil
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return plain{&http.Client{Transport: t, Timeout: callTimeout, CheckRedirect: stay}}, nil
 }
 
 func (c Credentials) open(config aws.Config) (aws.CredentialsProvider, error) {

@@ -227,9 +227,9 @@ func TestWhatAnOperationNamesMustBeThere(t *testing.T) {
 	}
 }
 
-func TestTheAssignmentOfARemovedPersonStaysAndItsDeletionFails(t *testing.T) {
+func TestTheAssignmentOfARemovedPersonStaysUntilSomebodyDeletesIt(t *testing.T) {
 	for _, deletable := range []bool{false, true} {
-		f := start(t, func(o *Options) { o.Behaviour.OrphansDeletable = deletable })
+		f := start(t, func(o *Options) { o.Behaviour.OrphansStay = !deletable })
 		a := f.of("dana", "Admin", paymentsID)
 		f.must(f.Change(func(d *Directory) error { return d.Assign(a) }))
 		f.must(f.Change(func(d *Directory) error { return d.SetStatus(f.person("dana").ID, org.StatusRemoved) }))

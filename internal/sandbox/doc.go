@@ -24,10 +24,11 @@
 //
 //   - Creating an assignment that exists SUCCEEDS and changes nothing. So does deleting one that does not; with
 //     MissingIsNotFound it is a ResourceNotFoundException.
-//   - An account or a permission set that does not exist is a ResourceNotFoundException. A principal that does not makes the
-//     operation end FAILED, as terraform-provider-aws issue 19341 shows for a deletion. So the assignment of a removed person
-//     stays, and cannot be deleted, unless OrphansDeletable says so. In an account that is not active every operation
-//     ends FAILED, with the words of aws-identitycenter-codepipeline-auto-assignment issue 31.
+//   - An account or a permission set that does not exist is a ResourceNotFoundException. Creating for a principal that does
+//     not makes the operation end FAILED. The assignment of a removed person stays listed and can be deleted, as the tools
+//     that clean up orphaned assignments do; with OrphansStay that FAILS, as terraform-provider-aws issue 19341 saw in 2021.
+//     In an account that is not active every operation ends FAILED, with the words of
+//     aws-identitycenter-codepipeline-auto-assignment issue 31.
 //   - Any second operation on an assignment is a ConflictException until the first has ended.
 //   - ListAccountAssignmentsForPrincipal lists for a user also what comes through groups, with the group as the principal.
 //   - The portal answers ForbiddenException, "No access", to a person who may not have a role, which is known (aws-cli issue

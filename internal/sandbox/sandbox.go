@@ -52,7 +52,7 @@ type Behaviour struct {
 
 	// AWS leaves open what these decide; see the package comment.
 	MissingIsNotFound bool // deleting an assignment that does not exist is a ResourceNotFoundException; else it SUCCEEDS
-	OrphansDeletable  bool // the assignment of a removed principal can be deleted; else that FAILS
+	OrphansStay       bool // deleting the assignment of a removed principal FAILS; else it SUCCEEDS
 }
 
 func (b *Behaviour) setDefaults() {
@@ -109,7 +109,7 @@ func New(o Options) *Sandbox {
 			Timing: world.Timing{
 				Assignment: o.Behaviour.AssignmentTakes, Account: o.Behaviour.AccountTakes, Listing: o.Behaviour.ListingLag,
 			},
-			OrphansDeletable: o.Behaviour.OrphansDeletable, Source: source, Now: now,
+			OrphansStay: o.Behaviour.OrphansStay, Source: source, Now: now,
 		}),
 	}
 }

@@ -205,8 +205,8 @@ func (w *World) obstacle(op *Operation) string {
 	if _, ok := w.sets[a.PermissionSet]; !ok {
 		return "Received a 404 status error: the permission set " + a.PermissionSet + " was not found"
 	}
-	// terraform-provider-aws issue 19341 saw this for a deletion; for a creation it is inferred.
-	if w.PrincipalName(a) == "" && !(w.orphans && op.Kind == Delete) {
+	// For a deletion terraform-provider-aws issue 19341 saw this; for a creation it is inferred.
+	if w.PrincipalName(a) == "" && (op.Kind == Create || w.orphansStay) {
 		return fmt.Sprintf("Received a 404 status error: the %s assignee %s was not found in directory %s", a.Kind, a.Principal, w.Store)
 	}
 	// aws-identitycenter-codepipeline-auto-assignment issue 31, aws-sso-util issue 80.

@@ -86,7 +86,7 @@ type World struct {
 
 	source      *Source
 	timing      Timing
-	orphans     bool
+	orphansStay bool
 	ous         map[org.OUID]org.OU
 	ouTags      map[org.OUID]map[string]string
 	accounts    map[org.AccountID]*Account
@@ -103,14 +103,14 @@ type World struct {
 
 // Seed is what a world is made of.
 type Seed struct {
-	Organization     org.Organization
-	Assignments      []org.Assignment
-	Region           string
-	Delegated        org.AccountID
-	Timing           Timing
-	OrphansDeletable bool
-	Source           *Source
-	Now              time.Time
+	Organization org.Organization
+	Assignments  []org.Assignment
+	Region       string
+	Delegated    org.AccountID
+	Timing       Timing
+	OrphansStay  bool
+	Source       *Source
+	Now          time.Time
 }
 
 // New makes a world.
@@ -120,7 +120,7 @@ func New(s Seed) *World {
 	w := &World{
 		ID: o.ID, Partition: instance.Partition, Region: s.Region, Instance: o.Instance, Store: o.IdentityStore, Root: o.Root,
 		Management: o.ManagementAccount, Delegated: s.Delegated, Created: s.Now.Add(-365 * 24 * time.Hour),
-		source: s.Source, timing: s.Timing, orphans: s.OrphansDeletable,
+		source: s.Source, timing: s.Timing, orphansStay: s.OrphansStay,
 		ous: map[org.OUID]org.OU{}, ouTags: map[org.OUID]map[string]string{}, accounts: map[org.AccountID]*Account{},
 		sets: map[string]*PermissionSet{}, people: map[org.PersonID]*Person{}, groups: map[org.GroupID]*Group{},
 		memberships: map[string]Membership{}, groupsOf: map[org.PersonID]map[org.GroupID]string{}, assignments: map[org.Assignment]time.Time{}, roles: map[org.Target]Role{},
