@@ -51,7 +51,10 @@ type (
 func add[I, O any](s *Server, method, path, id, summary string, handle func(context.Context, *I) (*O, error)) {
 	huma.Register(s.api, huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody,
-		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+		Errors: []int{
+			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
+		},
 	}, func(ctx context.Context, in *I) (*O, error) {
 		reach(ctx)
 		out, err := handle(ctx, in)
@@ -138,7 +141,7 @@ func (s *Server) why(ctx context.Context, in *whyInput) (*struct{ Body Explanati
 }
 
 func (s *Server) ask(ctx context.Context, in *struct {
-	Key  string `header:"Idempotency-Key" required:"true" minLength:"8" maxLength:"100" doc:"A random key: the same key and body make one request, however often they are sent"`
+	Key  string `header:"Idempotency-Key" required:"true" minLength:"8" maxLength:"100" pattern:"^[!-~]+$" doc:"A random key: the same key and body make one request, however often they are sent"`
 	Body AskBody
 },
 ) (*requestOutput, error) {

@@ -60,10 +60,22 @@ func New(b *broker.Broker, tokens []Token, log *slog.Logger, version string) *Se
 	s.api = humago.New(s.mux, c)
 	s.operations()
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.write(w, &Problem{Status: http.StatusNotFound, Detail: "there is nothing at " + r.URL.Path, Hint: "/openapi.json says what there is"})
-	})
+	s.mux.HandleFunc("/", s.nothing)
 	return s
+}
+
+// nothing answers what no operation does.
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	p := &Problem{Status: http.StatusNotFound, Detail: "there is nothing at " + clip(r.URL.Path), Hint: "/openapi.json says what there is"}
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := s.mux.Handler(other); pattern != "/" {
+			w.Header().Add("Allow", method)
+			p.Status, p.Detail = http.StatusMethodNotAllowed, clip(r.URL.Path)+" does not take "+clip(r.Method)
+		}
+	}
+	s.write(w, p)
 }
 
 // Document returns the OpenAPI 3.1 document as JSON.
@@ -123,7 +135,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, ctx context.Conte
 	out := &outcome{ResponseWriter: w}
 	s.mux.ServeHTTP(out, r)
 	if !v.reached && out.status >= 400 {
-		s.broker.Malformed(ctx, r.Method+" "+clip(r.URL.Path), http.StatusText(out.status)+": "+clip(out.said))
+		s.broker.Malformed(ctx, what(r), out.why())
 	}
 }
 
@@ -163,7 +175,7 @@ func reach(ctx context.Context) {
 }
 
 func (s *Server) malformed(ctx context.Context, w http.ResponseWriter, r *http.Request, status int, why string) {
-	s.broker.Malformed(ctx, r.Method+" "+clip(r.URL.Path), why)
+	s.broker.Malformed(ctx, what(r), why)
 	s.write(w, &Problem{Status: status, Detail: why})
 }
 
@@ -176,11 +188,11 @@ func (s *Server) write(w http.ResponseWriter, p *Problem) {
 	}
 }
 
-// outcome remembers the status that was written, and the beginning of what was said with an error.
+// outcome remembers the status that was written, and what was said with an error.
 type outcome struct {
 	http.ResponseWriter
 	status int
-	said   string
+	said   []byte
 }
 
 func (o *outcome) WriteHeader(status int) {
@@ -189,15 +201,28 @@ func (o *outcome) WriteHeader(status int) {
 }
 
 func (o *outcome) Write(text []byte) (int, error) {
-	if o.status >= 400 && o.said == "" {
-		o.said = string(text[:min(len(text), 300)])
+	if o.status >= 400 {
+		o.said = append(o.said, text...)
 	}
 	return o.ResponseWriter.Write(text)
 }
 
+// why is what was said, for the record.
+func (o *outcome) why() string {
+	var p Problem
+	if err := json.Unmarshal(o.said, &p); err != nil {
+		return http.StatusText(o.status)
+	}
+	return clip(strings.Join(append([]string{p.Detail}, p.Errors...), "; "))
+}
+
+// what is how a request that reached no command is called in the record.
+func what(r *http.Request) string { return clip(r.Method) + " " + clip(r.URL.Path) }
+
+// clip keeps what somebody sent to a length that fits a record.
 func clip(text string) string {
 	if len(text) > 300 {
-		return text[:300] + "…"
+		return strings.ToValidUTF8(text[:300], "") + "…"
 	}
 	return text
 }
@@ -222,11 +247,12 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 
 func init() {
 	huma.DefaultArrayNullable = false
+	huma.ValidateStrictCasing = true // or "Minutes" beside "minutes" would pass for one key
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		p := &Problem{Status: status, Title: http.StatusText(status), Detail: message}
 		for _, err := range errs {
 			if err != nil {
-				p.Errors = append(p.Errors, err.Error())
+				p.Errors = append(p.Errors, clip(err.Error()))
 			}
 		}
 		return p

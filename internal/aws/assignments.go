@@ -21,7 +21,7 @@ type Assignments struct {
 
 // NewAssignments makes the way for one Identity Center instance.
 func NewAssignments(c aws.Config, center *Center) *Assignments {
-	return &Assignments{ssoadmin.NewFromConfig(c), center}
+	return &Assignments{ssoadmin.NewFromConfig(spoken(c)), center}
 }
 
 // Assigned reports whether AWS lists the assignment. An account or a permission set that is not there has none; before that

@@ -1,9 +1,9 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssoadmin"
@@ -18,20 +18,24 @@ import (
 type Center struct {
 	client          *ssoadmin.Client
 	region          string
-	looking         sync.Mutex
+	looking         chan struct{} // holds one who looks, or nothing
 	instance, store string
 }
 
 // NewCenter makes the instance of an ARN and a store's id. Either may be empty.
 func NewCenter(c aws.Config, instance, store string) *Center {
-	return &Center{client: ssoadmin.NewFromConfig(awsconn.Reading(c)), region: c.Region, instance: instance, store: store}
+	return &Center{client: ssoadmin.NewFromConfig(awsconn.Reading(spoken(c))), region: c.Region, looking: make(chan struct{}, 1), instance: instance, store: store}
 }
 
 // Find returns the instance's ARN and the id of its identity store. Where the account sees several instances, and none is
 // named, it is an error.
 func (c *Center) Find(ctx context.Context) (instance, store string, err error) {
-	c.looking.Lock()
-	defer c.looking.Unlock()
+	select {
+	case c.looking <- struct{}{}:
+		defer func() { <-c.looking }()
+	case <-ctx.Done(): // whoever looks may have more time than we
+		return "", "", fmt.Errorf("finding the Identity Center instance: %w: %w", access.ErrNotAsked, ctx.Err())
+	}
 	if c.instance != "" && c.store != "" {
 		return c.instance, c.store, nil
 	}
@@ -44,8 +48,8 @@ func (c *Center) Find(ctx context.Context) (instance, store string, err error) {
 			if _, err := org.ParseARN(arn); err != nil {
 				return "", "", fmt.Errorf("%w: %w", access.ErrNotAsked, err)
 			}
-			c.instance, c.store = arn, id
-			return arn, id, nil
+			c.instance, c.store = arn, cmp.Or(c.store, id)
+			return c.instance, c.store, nil
 		}
 	}
 	if c.instance != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +35,7 @@ type Directory struct {
 // NewDirectory makes the directory of one Identity Center instance and its identity store. missing is what a person is whose
 // UserStatus AWS leaves out: unknown, or enabled where the identity source never sets it.
 func NewDirectory(c aws.Config, center *Center, missing org.Status) *Directory {
-	c = awsconn.Reading(c)
+	c = awsconn.Reading(spoken(c))
 	return &Directory{identitystore.NewFromConfig(c), organizations.NewFromConfig(c), ssoadmin.NewFromConfig(c), center, missing}
 }
 
@@ -52,6 +53,9 @@ func (d *Directory) Person(ctx context.Context, id org.PersonID) (org.Person, er
 			return org.Person{ID: id, Status: org.StatusRemoved}, nil
 		}
 		return org.Person{}, told
+	}
+	if aws.ToString(u.UserId) != string(id) {
+		return org.Person{}, fmt.Errorf("describing a user: %w: its answer is about %q", access.ErrLost, aws.ToString(u.UserId))
 	}
 	p := org.Person{ID: id, User: aws.ToString(u.UserName), Name: aws.ToString(u.DisplayName), Email: mail(u.Emails), Status: d.status(u.UserStatus)}
 	pages := identitystore.NewListGroupMembershipsForMemberPaginator(d.people, &identitystore.ListGroupMembershipsForMemberInput{
@@ -86,8 +90,10 @@ func (d *Directory) status(s peopletypes.UserStatus) org.Status {
 		return org.StatusEnabled
 	case peopletypes.UserStatusDisabled:
 		return org.StatusDisabled
+	case "":
+		return d.missing
 	}
-	return d.missing
+	return org.StatusUnknown
 }
 
 func mail(all []peopletypes.Email) string {
@@ -132,15 +138,13 @@ func (d *Directory) readAccounts(ctx context.Context) (org.Organization, error) 
 	if err != nil {
 		return o, told("describing the organization", err)
 	}
-	roots, err := d.accounts.ListRoots(ctx, &organizations.ListRootsInput{})
-	if err != nil {
-		return o, told("listing roots", err)
-	}
-	if about.Organization == nil || len(roots.Roots) != 1 {
-		return o, fmt.Errorf("listing roots: there are %d of them, not one", len(roots.Roots))
+	if about.Organization == nil {
+		return o, fmt.Errorf("describing the organization: %w: its answer names none", access.ErrLost)
 	}
 	o.ID, o.ManagementAccount = aws.ToString(about.Organization.Id), org.AccountID(aws.ToString(about.Organization.MasterAccountId))
-	o.Root = org.OUID(aws.ToString(roots.Roots[0].Id))
+	if o.Root, err = d.readRoot(ctx); err != nil {
+		return o, err
+	}
 	for parents := []org.OUID{o.Root}; len(parents) > 0; parents = parents[1:] {
 		ous, err := d.readOUs(ctx, parents[0])
 		if err != nil {
@@ -155,6 +159,24 @@ func (d *Directory) readAccounts(ctx context.Context) (org.Organization, error) 
 		}
 	}
 	return o, d.readTags(ctx, o.Accounts)
+}
+
+func (d *Directory) readRoot(ctx context.Context) (org.OUID, error) {
+	var roots []org.OUID
+	pages := organizations.NewListRootsPaginator(d.accounts, &organizations.ListRootsInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return "", told("listing roots", err)
+		}
+		for _, r := range page.Roots {
+			roots = append(roots, org.OUID(aws.ToString(r.Id)))
+		}
+	}
+	if len(roots) != 1 {
+		return "", fmt.Errorf("listing roots: %w: there are %d of them, not one", access.ErrLost, len(roots))
+	}
+	return roots[0], nil
 }
 
 func (d *Directory) readOUs(ctx context.Context, parent org.OUID) ([]org.OU, error) {
@@ -307,9 +329,12 @@ func (d *Directory) readSets(ctx context.Context, instance string) (org.Organiza
 				return told("describing the permission set "+arn, err)
 			}
 			s := out.PermissionSet
+			if s == nil {
+				return fmt.Errorf("describing the permission set %s: %w: its answer names none", arn, access.ErrLost)
+			}
 			session, err := isoDuration(aws.ToString(s.SessionDuration))
 			if err != nil {
-				return fmt.Errorf("describing the permission set %s: %w", arn, err)
+				return fmt.Errorf("describing the permission set %s: %w: %w", arn, access.ErrLost, err)
 			}
 			o.PermissionSets[i] = org.PermissionSet{ARN: arn, Name: aws.ToString(s.Name), Description: aws.ToString(s.Description), Session: session}
 			return nil
@@ -318,18 +343,16 @@ func (d *Directory) readSets(ctx context.Context, instance string) (org.Organiza
 	return o, calls.Wait()
 }
 
+var isoPattern = regexp.MustCompile(`^PT(\d+H)?(\d+M)?(\d+(\.\d+)?S)?$`)
+
 // isoDuration reads the durations that Identity Center writes, such as PT1H30M. Without one, sessions last an hour
 // ("CreatePermissionSet", IAM Identity Center API Reference).
 func isoDuration(text string) (time.Duration, error) {
 	if text == "" {
 		return time.Hour, nil
 	}
-	rest, ok := strings.CutPrefix(text, "PT")
-	if !ok || rest == "" {
-		return 0, fmt.Errorf("the session duration %q is not of the form PT1H", text)
-	}
-	d, err := time.ParseDuration(strings.ToLower(rest))
-	if err != nil || d <= 0 {
+	d, err := time.ParseDuration(strings.ToLower(strings.TrimPrefix(text, "PT")))
+	if err != nil || d <= 0 || !isoPattern.MatchString(text) {
 		return 0, fmt.Errorf("the session duration %q is not of the form PT1H", text)
 	}
 	return d, nil

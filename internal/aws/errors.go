@@ -1,15 +1,20 @@
 package aws
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	peopletypes "github.com/aws/aws-sdk-go-v2/service/identitystore/types"
 	ssotypes "github.com/aws/aws-sdk-go-v2/service/ssoadmin/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"sparekey/access"
@@ -61,18 +66,22 @@ func told(doing string, err error) error {
 	}
 	kind := access.ErrLost
 	var api smithy.APIError
-	var dial *net.OpError
+	var conn *net.OpError
 	switch {
+	case errors.Is(err, awsconn.ErrCredentials): // before AWS's codes: those would be of STS, which was asked for credentials
+		kind = access.ErrNotAsked
 	case errors.As(err, &api):
-		if known, ok := codes[api.ErrorCode()]; ok && status(err) < 500 {
+		if known, ok := codes[api.ErrorCode()]; ok && refusal(err) {
 			kind = known
 		}
 		// "KMS_…" reasons: the key of Identity Center is in the way, not the thing that was asked for.
 		if kind == access.ErrMissing && strings.Contains(reason(err), "KMS") {
 			kind = access.ErrNotAsked
 		}
-		return fmt.Errorf("%s: %w: %s: %s", doing, kind, api.ErrorCode(), api.ErrorMessage())
-	case errors.As(err, &dial) && dial.Op == "dial", errors.Is(err, awsconn.ErrCredentials):
+		// The first line only: after it, a refused signature quotes the session token.
+		words, _, _ := strings.Cut(api.ErrorMessage(), "\n")
+		return fmt.Errorf("%s: %w: %s: %s", doing, kind, api.ErrorCode(), words)
+	case errors.As(err, &conn) && (conn.Op == "dial" || conn.Op == "proxyconnect"):
 		kind = access.ErrNotAsked
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w: no answer in time", doing, kind)
@@ -93,12 +102,10 @@ func reason(err error) string {
 	return ""
 }
 
-func status(err error) int {
+// refusal reports whether an error came with one of the HTTP statuses by which a server refuses.
+func refusal(err error) bool {
 	var r *smithyhttp.ResponseError
-	if errors.As(err, &r) {
-		return r.HTTPStatusCode()
-	}
-	return 0
+	return errors.As(err, &r) && r.HTTPStatusCode() >= 400 && r.HTTPStatusCode() < 500
 }
 
 // cause is the innermost error: what the SDK wraps around it repeats the operation's name, the attempts and the request id.
@@ -110,4 +117,30 @@ func cause(err error) error {
 		}
 		err = inner
 	}
+}
+
+// spoken makes clients refuse a success without a word. Where nothing is to be listed AWS may leave the list out, but it says
+// {}; an answer that is empty comes from something in between, and must not be read as "none".
+func spoken(c aws.Config) aws.Config {
+	c.APIOptions = append(slices.Clone(c.APIOptions), func(s *middleware.Stack) error {
+		return s.Deserialize.Add(middleware.DeserializeMiddlewareFunc("Spoken", func(
+			ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
+		) (middleware.DeserializeOutput, middleware.Metadata, error) {
+			out, metadata, err := next.HandleDeserialize(ctx, in)
+			r, ok := out.RawResponse.(*smithyhttp.Response)
+			if err != nil || !ok || r.StatusCode >= 300 {
+				return out, metadata, err
+			}
+			body := bufio.NewReader(r.Body)
+			if _, end := body.Peek(1); end == io.EOF {
+				return out, metadata, errors.New("the answer is empty")
+			}
+			r.Body = struct {
+				io.Reader
+				io.Closer
+			}{body, r.Body}
+			return out, metadata, nil
+		}), middleware.After)
+	})
+	return c
 }

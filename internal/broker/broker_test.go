@@ -12,6 +12,7 @@ import (
 	"sparekey/access"
 	"sparekey/audit"
 	"sparekey/internal/broker"
+	"sparekey/internal/rig"
 	"sparekey/internal/sandbox"
 	"sparekey/internal/store"
 	"sparekey/org"
@@ -33,31 +34,31 @@ func kindsOf(records []store.Record) (all []string) {
 }
 
 func TestFromTheRequestToTheListingsAfterTheEnd(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
-		before := r.head()
-		q := r.ask("dana", "payments-prod PowerUser", "play ReadOnly")
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		before := r.Head()
+		q := r.Ask("dana", "payments-prod PowerUser", "play ReadOnly")
 		prod, play := q.Lines[0].Grant, q.Lines[1].Grant
-		r.become(play, access.Active, time.Minute)
-		if _, err := r.broker.Approve(r.as("kim"), q.ID, "go"); err != nil {
+		r.Become(play, access.Active, time.Minute)
+		if _, err := r.Broker.Approve(r.As("kim"), q.ID, "go"); err != nil {
 			t.Fatal(err)
 		}
-		g := r.become(prod, access.Active, time.Minute)
-		if !g.EndsAt.Equal(g.ActiveAt.Add(30*time.Minute)) || !r.box.Assigned(r.assignment("dana", "payments-prod", "PowerUser")) {
-			t.Error(story(g))
+		g := r.Become(prod, access.Active, time.Minute)
+		if !g.EndsAt.Equal(g.ActiveAt.Add(30*time.Minute)) || !r.Box.Assigned(r.Assignment("dana", "payments-prod", "PowerUser")) {
+			t.Error(rig.Story(g))
 		}
-		if last, sure := g.LastMinute(r.clock.Now()); !sure || !last.Equal(g.EndsAt.Add(2*time.Hour)) {
+		if last, sure := g.LastMinute(r.Clock.Now()); !sure || !last.Equal(g.EndsAt.Add(2*time.Hour)) {
 			t.Errorf("last minute %s, %v", last, sure)
 		}
-		r.become(prod, access.Verified, time.Hour)
-		r.become(play, access.Verified, time.Hour)
-		if len(r.box.Roles(r.target("payments-prod", "PowerUser").Account)) != 0 {
+		r.Become(prod, access.Verified, time.Hour)
+		r.Become(play, access.Verified, time.Hour)
+		if len(r.Box.Roles(r.Target("payments-prod", "PowerUser").Account)) != 0 {
 			t.Error("the role is still there")
 		}
-		r.chained(q.ID, r.request(q.ID))
-		r.chained(prod, r.grant(prod))
+		r.Chained(q.ID, r.Request(q.ID))
+		r.Chained(prod, r.Grant(prod))
 		want := []string{"grant.approved", "grant.begun", "grant.create-accepted", "grant.create-settled", "grant.active", "grant.ending", "grant.removing", "grant.delete-accepted", "grant.delete-settled", "grant.ended", "grant.checked", "grant.verified"}
 		var got []string
-		for _, e := range r.events(before) {
+		for _, e := range r.Events(before) {
 			if e.Subject.ID == prod {
 				got = append(got, e.Kind)
 			}
@@ -69,21 +70,21 @@ func TestFromTheRequestToTheListingsAfterTheEnd(t *testing.T) {
 }
 
 func TestTheEventSaysWhoAskedAndWithWhat(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
-		before := r.head()
-		q := r.ask("dana", "payments-prod PowerUser")
-		if _, err := r.broker.Approve(r.as("dana"), q.ID, ""); !errors.Is(err, access.ErrRefused) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		before := r.Head()
+		q := r.Ask("dana", "payments-prod PowerUser")
+		if _, err := r.Broker.Approve(r.As("dana"), q.ID, ""); !errors.Is(err, access.ErrRefused) {
 			t.Errorf("dana approves her own: %v", err)
 		}
-		if _, err := r.broker.Approve(r.as("kim"), q.ID, ""); err != nil {
+		if _, err := r.Broker.Approve(r.As("kim"), q.ID, ""); err != nil {
 			t.Error(err)
 		}
-		events := r.events(before)
+		events := r.Events(before)
 		if got := kindsOf(events); !slices.Equal(got, []string{"request.asked", "request.refused", "request.approved", "grant.approved"}) {
 			t.Fatal(got)
 		}
 		asked, refused, approved := events[0], events[1], events[2]
-		if asked.Actor.ID != string(r.person("dana").ID) || asked.Actor.Key != "key-of-dana" || asked.Request != "sha256:of-dana" {
+		if asked.Actor.ID != string(r.Person("dana").ID) || asked.Actor.Key != "key-of-dana" || asked.Request != "sha256:of-dana" {
 			t.Errorf("%+v", asked.Actor)
 		}
 		if refused.Actor.Name != "dana" || refused.Detail["command"] != "approve" || !strings.Contains(refused.Detail["why"], "nobody approves what they asked for themselves") || refused.Subject.ID != q.ID {
@@ -99,13 +100,13 @@ func TestTheEventSaysWhoAskedAndWithWhat(t *testing.T) {
 }
 
 func TestTheSameKeyMakesOneRequest(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		wish := broker.Wish{Targets: []broker.Names{{Account: "payments-prod", PermissionSet: "PowerUser"}}, Duration: time.Hour, Reason: "INC-1", Key: "the same key"}
 		var all sync.WaitGroup
 		made := make([]string, 8)
 		for i := range made {
 			all.Go(func() {
-				q, err := r.broker.Ask(r.as("dana"), wish)
+				q, err := r.Broker.Ask(r.As("dana"), wish)
 				if err != nil {
 					t.Error(err)
 				}
@@ -118,33 +119,33 @@ func TestTheSameKeyMakesOneRequest(t *testing.T) {
 		}
 		other := wish
 		other.Reason = "another"
-		_, err := r.broker.Ask(r.as("dana"), other)
+		_, err := r.Broker.Ask(r.As("dana"), other)
 		refusedWith(t, err, access.ErrOver, "this idempotency key was used for another request")
-		if q, err := r.broker.Ask(r.as("eli"), wish); err != nil || q.ID == made[0] {
+		if q, err := r.Broker.Ask(r.As("eli"), wish); err != nil || q.ID == made[0] {
 			t.Errorf("eli's key is eli's: %v", err)
 		}
-		r.clock.Advance(25 * time.Hour)
-		if err := r.broker.Forget(r.as("sparekey")); err != nil {
+		r.Clock.Advance(25 * time.Hour)
+		if err := r.Broker.Forget(r.As("sparekey")); err != nil {
 			t.Fatal(err)
 		}
-		if q, err := r.broker.Ask(r.as("dana"), wish); err != nil || q.ID == made[0] {
+		if q, err := r.Broker.Ask(r.As("dana"), wish); err != nil || q.ID == made[0] {
 			t.Errorf("a day later the key is new: %v", err)
 		}
 		wish.Key = ""
-		_, err = r.broker.Ask(r.as("dana"), wish)
+		_, err = r.Broker.Ask(r.As("dana"), wish)
 		refusedWith(t, err, access.ErrInvalid, "the idempotency key is missing")
 	})
 }
 
 func TestNamesThatFindNothingAreAnswered(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for want, n := range map[string]broker.Names{
 			`there is no account called "playy"`:            {Account: "playy", PermissionSet: "ReadOnly"},
 			`there is no permission set called "Readonly"`:  {Account: "play", PermissionSet: "Readonly"},
 			`there is no account called "123456789012"`:     {Account: "123456789012", PermissionSet: "ReadOnly"},
 			"no rule lends PowerUser in management (100000": {Account: "management", PermissionSet: "PowerUser"},
 		} {
-			_, err := r.broker.Ask(r.as("dana"), broker.Wish{Targets: []broker.Names{n}, Duration: time.Hour, Key: "k-" + want})
+			_, err := r.Broker.Ask(r.As("dana"), broker.Wish{Targets: []broker.Names{n}, Duration: time.Hour, Key: "k-" + want})
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want %s", err, want)
 			}
@@ -156,57 +157,48 @@ func TestNamesThatFindNothingAreAnswered(t *testing.T) {
 var leaving = []org.Status{org.StatusDisabled, org.StatusRemoved}
 
 func TestWhoLeavesLosesWhatTheyAskedForHoldAndApprove(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for _, status := range leaving {
-			r.sandboxed(sandbox.Behaviour{})
-			if err := r.broker.Refresh(r.as("sparekey")); err != nil {
+			r.Sandboxed(sandbox.Behaviour{})
+			if err := r.Broker.Refresh(r.As("sparekey")); err != nil {
 				t.Fatal(err)
 			}
-			q := r.ask("dana", "payments-prod PowerUser", "play ReadOnly")
-			r.become(q.Lines[1].Grant, access.Active, time.Minute)
-			held := r.ask("eli", "play PowerUser")
-			r.become(held.Lines[0].Grant, access.Active, time.Minute)
-			r.says("dana", status)
-			if err := r.broker.LetGo(r.as("sparekey")); err != nil {
+			q := r.Ask("dana", "payments-prod PowerUser", "play ReadOnly")
+			r.Become(q.Lines[1].Grant, access.Active, time.Minute)
+			held := r.Ask("eli", "play PowerUser")
+			r.Become(held.Lines[0].Grant, access.Active, time.Minute)
+			r.Says("dana", status)
+			if err := r.Broker.LetGo(r.As("sparekey")); err != nil {
 				t.Fatal(err)
 			}
-			if s := r.request(q.ID).Lines[0].State; s != access.Withdrawn {
+			if s := r.Request(q.ID).Lines[0].State; s != access.Withdrawn {
 				t.Errorf("%s: the request is %s", status, s)
 			}
-			r.become(q.Lines[1].Grant, access.Ended, time.Minute)
-			if r.box.Assigned(r.assignment("dana", "play", "ReadOnly")) {
+			r.Become(q.Lines[1].Grant, access.Ended, time.Minute)
+			if r.Box.Assigned(r.Assignment("dana", "play", "ReadOnly")) {
 				t.Errorf("%s: the access is still there", status)
 			}
-			if g := r.grant(held.Lines[0].Grant); g.State != access.Active {
+			if g := r.Grant(held.Lines[0].Grant); g.State != access.Active {
 				t.Errorf("%s: eli lost access with dana: %s", status, g.State)
 			}
-			_, err := r.broker.Ask(r.as("dana"), broker.Wish{Targets: []broker.Names{{Account: "play", PermissionSet: "ReadOnly"}}, Duration: time.Hour, Key: "after"})
+			_, err := r.Broker.Ask(r.As("dana"), broker.Wish{Targets: []broker.Names{{Account: "play", PermissionSet: "ReadOnly"}}, Duration: time.Hour, Key: "after"})
 			refusedWith(t, err, access.ErrRefused, "dana is "+string(status))
 		}
 	})
 }
 
-// says makes the identity store say something of a person.
-func (r *rig) says(user string, status org.Status) {
-	r.Helper()
-	id := r.person(user).ID
-	if err := r.box.Change(func(d *sandbox.Directory) error { return d.SetStatus(id, status) }); err != nil {
-		r.Fatal(err)
-	}
-}
-
 func TestAnApproverWhoLeftApprovesNothingFromThatMoment(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for _, status := range leaving {
-			r.sandboxed(sandbox.Behaviour{})
-			if err := r.broker.Refresh(r.as("sparekey")); err != nil {
+			r.Sandboxed(sandbox.Behaviour{})
+			if err := r.Broker.Refresh(r.As("sparekey")); err != nil {
 				t.Fatal(err)
 			}
-			q := r.ask("dana", "payments-prod PowerUser")
-			r.says("kim", status) // and the mirror does not know it yet
-			_, err := r.broker.Approve(r.as("kim"), q.ID, "")
+			q := r.Ask("dana", "payments-prod PowerUser")
+			r.Says("kim", status) // and the mirror does not know it yet
+			_, err := r.Broker.Approve(r.As("kim"), q.ID, "")
 			refusedWith(t, err, access.ErrRefused, "kim is "+string(status))
-			if list, err := r.broker.Approvals(r.as("kim")); err == nil {
+			if list, err := r.Broker.Approvals(r.As("kim")); err == nil {
 				t.Errorf("kim still sees %d approvals", len(list))
 			}
 		}
@@ -214,58 +206,49 @@ func TestAnApproverWhoLeftApprovesNothingFromThatMoment(t *testing.T) {
 }
 
 func TestGroupsCountAsTheyAreAtTheClick(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
-		q := r.ask("dana", "payments-prod PowerUser")
-		approvers := r.group("approvers")
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		q := r.Ask("dana", "payments-prod PowerUser")
+		approvers := r.Group("approvers")
 		change := func(fn func(d *sandbox.Directory) error) {
 			t.Helper()
-			if err := r.box.Change(fn); err != nil {
+			if err := r.Box.Change(fn); err != nil {
 				t.Fatal(err)
 			}
 		}
-		change(func(d *sandbox.Directory) error { return d.Leave(r.person("kim").ID, approvers) })
-		_, err := r.broker.Approve(r.as("kim"), q.ID, "")
+		change(func(d *sandbox.Directory) error { return d.Leave(r.Person("kim").ID, approvers) })
+		_, err := r.Broker.Approve(r.As("kim"), q.ID, "")
 		refusedWith(t, err, access.ErrRefused, "kim is none of them")
-		change(func(d *sandbox.Directory) error { return d.Join(r.person("eli").ID, approvers) })
-		if err := r.broker.Refresh(r.as("sparekey")); err != nil { // a request is shown to those who may decide it
+		change(func(d *sandbox.Directory) error { return d.Join(r.Person("eli").ID, approvers) })
+		if err := r.Broker.Refresh(r.As("sparekey")); err != nil { // a request is shown to those who may decide it
 			t.Fatal(err)
 		}
-		if q, err := r.broker.Approve(r.as("eli"), q.ID, ""); err != nil || q.Open() {
+		if q, err := r.Broker.Approve(r.As("eli"), q.ID, ""); err != nil || q.Open() {
 			t.Errorf("eli joined the approvers: %v", err)
 		}
 	})
 }
 
-func (r *rig) group(name string) org.GroupID {
-	r.Helper()
-	g, ok := org.NewMirror(r.o).Group(name)
-	if !ok {
-		r.Fatalf("no group %s", name)
-	}
-	return g.ID
-}
-
 func TestUnknownStatusBlocksStartsAndEndsNothing(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
-		active := r.ask("dana", "play ReadOnly").Lines[0].Grant
-		r.become(active, access.Active, time.Minute)
-		r.says("dana", org.StatusUnknown)
-		if err := r.broker.Refresh(r.as("sparekey")); err != nil {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		active := r.Ask("dana", "play ReadOnly").Lines[0].Grant
+		r.Become(active, access.Active, time.Minute)
+		r.Says("dana", org.StatusUnknown)
+		if err := r.Broker.Refresh(r.As("sparekey")); err != nil {
 			t.Fatal(err)
 		}
-		waits := r.ask("dana", "play PowerUser").Lines[0].Grant
-		r.pass(10 * time.Minute)
-		if g := r.grant(waits); g.State != access.Waiting || g.Trouble != "AWS does not say whether dana is enabled" {
-			t.Error(story(g))
+		waits := r.Ask("dana", "play PowerUser").Lines[0].Grant
+		r.Pass(10 * time.Minute)
+		if g := r.Grant(waits); g.State != access.Waiting || g.Trouble != "AWS does not say whether dana is enabled" {
+			t.Error(rig.Story(g))
 		}
-		if g := r.grant(active); g.State != access.Active {
-			t.Error(story(g))
+		if g := r.Grant(active); g.State != access.Active {
+			t.Error(rig.Story(g))
 		}
-		r.says("dana", org.StatusEnabled)
-		r.become(waits, access.Active, time.Minute)
-		r.says("dana", org.StatusUnknown)
-		never := r.ask("dana", "play-two PowerUser").Lines[0].Grant
-		g := r.become(never, access.Failed, 2*time.Hour)
+		r.Says("dana", org.StatusEnabled)
+		r.Become(waits, access.Active, time.Minute)
+		r.Says("dana", org.StatusUnknown)
+		never := r.Ask("dana", "play-two PowerUser").Lines[0].Grant
+		g := r.Become(never, access.Failed, 2*time.Hour)
 		if !strings.Contains(g.Failure, "it could not begin within 1h: AWS does not say whether dana is enabled") {
 			t.Error(g.Failure)
 		}
@@ -273,31 +256,31 @@ func TestUnknownStatusBlocksStartsAndEndsNothing(t *testing.T) {
 }
 
 func TestWhatWasApprovedIsJudgedAgainBeforeItStarts(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for name, change := range map[string]func(){
-			"the rule is gone":       func() { r.ruled(strings.Replace(book, "ous: [Workloads]", "ous: [Sandbox]", 1)) },
-			"the rule asks for more": func() { r.ruled(strings.Replace(book, "need: 1", "need: 2", 1)) },
-			"the approver is none":   func() { r.ruled(strings.Replace(book, "groups: [approvers]}", "groups: [admins]}", 1)) },
+			"the rule is gone":       func() { r.Ruled(strings.Replace(rig.Book, "ous: [Workloads]", "ous: [Sandbox]", 1)) },
+			"the rule asks for more": func() { r.Ruled(strings.Replace(rig.Book, "need: 1", "need: 2", 1)) },
+			"the approver is none":   func() { r.Ruled(strings.Replace(rig.Book, "groups: [approvers]}", "groups: [admins]}", 1)) },
 			"the requester left the group": func() {
-				id := r.person("dana").ID
-				if err := r.box.Change(func(d *sandbox.Directory) error { return d.Leave(id, r.group("developers")) }); err != nil {
+				id := r.Person("dana").ID
+				if err := r.Box.Change(func(d *sandbox.Directory) error { return d.Leave(id, r.Group("developers")) }); err != nil {
 					t.Fatal(err)
 				}
 			},
 		} {
-			r.sandboxed(sandbox.Behaviour{})
-			r.ruled(book)
-			q := r.ask("dana", "payments-prod ReadOnly")
-			if _, err := r.broker.Approve(r.as("ren"), q.ID, ""); err != nil {
+			r.Sandboxed(sandbox.Behaviour{})
+			r.Ruled(rig.Book)
+			q := r.Ask("dana", "payments-prod ReadOnly")
+			if _, err := r.Broker.Approve(r.As("ren"), q.ID, ""); err != nil {
 				t.Fatal(err)
 			}
 			change()
-			r.work()
-			g := r.grant(q.Lines[0].Grant)
+			r.Work()
+			g := r.Grant(q.Lines[0].Grant)
 			if g.State != access.Failed || !strings.HasPrefix(g.Failure, "the rules no longer allow it") {
 				t.Errorf("%s: %s: %s", name, g.State, g.Failure)
 			}
-			if r.box.Assigned(r.assignment("dana", "payments-prod", "ReadOnly")) {
+			if r.Box.Assigned(r.Assignment("dana", "payments-prod", "ReadOnly")) {
 				t.Errorf("%s: access was given", name)
 			}
 		}
@@ -305,55 +288,55 @@ func TestWhatWasApprovedIsJudgedAgainBeforeItStarts(t *testing.T) {
 }
 
 func TestOnlyOneBrokerChangesAnAccessAtATime(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
-		id := r.ask("dana", "play ReadOnly").Lines[0].Grant
-		g := r.grant(id)
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		id := r.Ask("dana", "play ReadOnly").Lines[0].Grant
+		g := r.Grant(id)
 		lease := "grant " + string(g.Way) + " " + string(g.Person.ID) + " " + string(g.Target.Account) + " " + g.Target.PermissionSet
-		if _, ok, err := r.store.TakeLease(t.Context(), lease, "another replica", r.clock.Now(), r.clock.Now().Add(30*time.Second)); !ok || err != nil {
+		if _, ok, err := r.Store.TakeLease(t.Context(), lease, "another replica", r.Clock.Now(), r.Clock.Now().Add(30*time.Second)); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		before := len(r.box.Calls())
-		if wait, err := r.broker.Carry(t.Context(), id); err != nil || wait <= 0 {
+		before := len(r.Box.Calls())
+		if wait, err := r.Broker.Carry(t.Context(), id); err != nil || wait <= 0 {
 			t.Errorf("wait %s, %v", wait, err)
 		}
-		if len(r.box.Calls()) != before || r.grant(id).State != access.Waiting {
+		if len(r.Box.Calls()) != before || r.Grant(id).State != access.Waiting {
 			t.Error("it was worked on by two")
 		}
-		r.clock.Advance(31 * time.Second)
-		r.become(id, access.Active, time.Minute)
+		r.Clock.Advance(31 * time.Second)
+		r.Become(id, access.Active, time.Minute)
 	})
 }
 
 func TestTheServerDecidesNothingBeforeTheOrganizationWasRead(t *testing.T) {
-	for name, address := range engines {
+	for name, address := range rig.Engines {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, address(t), sandbox.Behaviour{})
-			fresh, err := broker.New(broker.Parts{Store: r.store, Directory: deaf{}, Now: r.clock.Now, Random: zeros{}, Log: r.broker.Log})
+			r := rig.New(t, address(t), sandbox.Behaviour{})
+			fresh, err := broker.New(broker.Parts{Store: r.Store, Directory: deaf{}, Now: r.Clock.Now, Random: zeros{}, Log: r.Broker.Log})
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = fresh.Ask(r.as("dana"), broker.Wish{Key: "12345678"})
+			_, err = fresh.Ask(r.As("dana"), broker.Wish{Key: "12345678"})
 			refusedWith(t, err, access.ErrUnavailable, "the organization has not been read from AWS yet")
-			if s, err := fresh.Status(r.as("dana")); err != nil || s.Ready {
+			if s, err := fresh.Status(r.As("dana")); err != nil || s.Ready {
 				t.Errorf("%+v, %v", s, err)
 			}
 			if err := fresh.Refresh(t.Context()); err == nil {
 				t.Error("no error")
 			}
-			if s, _ := fresh.Status(r.as("dana")); s.MirrorError != "nobody answers" {
+			if s, _ := fresh.Status(r.As("dana")); s.MirrorError != "nobody answers" {
 				t.Errorf("%+v", s)
 			}
-			if got := kindsOf(r.events(0)); got[len(got)-1] != "mirror.failed" {
+			if got := kindsOf(r.Events(0)); got[len(got)-1] != "mirror.failed" {
 				t.Error(got)
 			}
 			// What another replica has read is taken over.
-			if err := fresh.Enforce(r.as("sparekey"), parse(t, book)); err != nil {
+			if err := fresh.Enforce(r.As("sparekey"), rig.Parse(t, rig.Book)); err != nil {
 				t.Fatal(err)
 			}
 			if err := fresh.Follow(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if s, err := fresh.Status(r.as("dana")); err != nil || !s.Ready || s.Accounts != 4 || !s.MirrorReadAt.Equal(start) {
+			if s, err := fresh.Status(r.As("dana")); err != nil || !s.Ready || s.Accounts != 4 || !s.MirrorReadAt.Equal(rig.Start) {
 				t.Errorf("%+v, %v", s, err)
 			}
 		})
@@ -376,92 +359,92 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestAFailedReadOfTheOrganizationChangesNothingAndIsSaidOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
-		id := r.ask("dana", "play ReadOnly").Lines[0].Grant
-		r.become(id, access.Active, time.Minute)
-		before := r.head()
-		r.box.Script(sandbox.Fault{Service: "organizations", Operation: "ListRoots", Kind: sandbox.Denied})
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		id := r.Ask("dana", "play ReadOnly").Lines[0].Grant
+		r.Become(id, access.Active, time.Minute)
+		before := r.Head()
+		r.Box.Script(sandbox.Fault{Service: "organizations", Operation: "ListRoots", Kind: sandbox.Denied})
 		for range 3 {
-			if err := r.broker.Refresh(r.as("sparekey")); err == nil {
+			if err := r.Broker.Refresh(r.As("sparekey")); err == nil {
 				t.Error("no error")
 			}
 		}
-		if g := r.grant(id); g.State != access.Active {
-			t.Error(story(g))
+		if g := r.Grant(id); g.State != access.Active {
+			t.Error(rig.Story(g))
 		}
-		if s, err := r.broker.Status(r.as("dana")); err != nil || !s.Ready || s.MirrorError == "" {
+		if s, err := r.Broker.Status(r.As("dana")); err != nil || !s.Ready || s.MirrorError == "" {
 			t.Errorf("%+v, %v", s, err)
 		}
-		r.box.ClearFaults()
-		if err := r.broker.Refresh(r.as("sparekey")); err != nil {
+		r.Box.ClearFaults()
+		if err := r.Broker.Refresh(r.As("sparekey")); err != nil {
 			t.Fatal(err)
 		}
-		if got := kindsOf(r.events(before)); !slices.Equal(got, []string{"mirror.failed", "mirror.recovered"}) {
+		if got := kindsOf(r.Events(before)); !slices.Equal(got, []string{"mirror.failed", "mirror.recovered"}) {
 			t.Error(got)
 		}
 	})
 }
 
 func TestRefusalsOfNobodyAreSummedByTheMinute(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
-		before := r.head()
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		before := r.Head()
 		for range 1000 {
-			r.broker.Unproven(t.Context(), "unknown token")
+			r.Broker.Unproven(t.Context(), "unknown token")
 		}
-		r.broker.Unproven(t.Context(), "no token")
-		if r.head() != before {
+		r.Broker.Unproven(t.Context(), "no token")
+		if r.Head() != before {
 			t.Error("each is an event")
 		}
-		r.clock.Advance(time.Minute)
-		r.broker.Unproven(t.Context(), "no token")
-		events := r.events(before)
+		r.Clock.Advance(time.Minute)
+		r.Broker.Unproven(t.Context(), "no token")
+		events := r.Events(before)
 		if len(events) != 1 || events[0].Kind != "api.refused" || events[0].Actor.Kind != audit.Anonymous || events[0].Detail["unknown token"] != "1000" || events[0].Detail["no token"] != "2" {
 			t.Errorf("%+v", events)
 		}
-		r.broker.RecordUnproven(t.Context())
-		if len(r.events(before)) != 1 {
+		r.Broker.RecordUnproven(t.Context())
+		if len(r.Events(before)) != 1 {
 			t.Error("nothing was recorded as something")
 		}
 	})
 }
 
 func TestARequestLapses(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
-		q := r.ask("dana", "payments-prod ReadOnly")
-		if later, err := r.broker.Lapse(t.Context(), q.ID); err != nil || later != access.LapseAfter {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		q := r.Ask("dana", "payments-prod ReadOnly")
+		if later, err := r.Broker.Lapse(t.Context(), q.ID); err != nil || later != access.LapseAfter {
 			t.Errorf("%s, %v", later, err)
 		}
-		r.clock.Advance(access.LapseAfter)
-		if later, err := r.broker.Lapse(t.Context(), q.ID); err != nil || later != 0 || r.request(q.ID).Lines[0].State != access.Lapsed {
-			t.Errorf("%s, %v: %+v", later, err, r.request(q.ID).Lines[0])
+		r.Clock.Advance(access.LapseAfter)
+		if later, err := r.Broker.Lapse(t.Context(), q.ID); err != nil || later != 0 || r.Request(q.ID).Lines[0].State != access.Lapsed {
+			t.Errorf("%s, %v: %+v", later, err, r.Request(q.ID).Lines[0])
 		}
-		if later, err := r.broker.Lapse(t.Context(), q.ID); err != nil || later != 0 {
+		if later, err := r.Broker.Lapse(t.Context(), q.ID); err != nil || later != 0 {
 			t.Errorf("again: %s, %v", later, err)
 		}
 	})
 }
 
 func TestWhoMayEndAGrant(t *testing.T) {
-	onBoth(t, func(t *testing.T, r *rig) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for user, may := range map[string]bool{"dana": true, "kim": true, "ren": true, "amy": true, "eli": false, "ana": false, "finn": false} {
-			q := r.ask("dana", "payments-prod PowerUser")
-			if _, err := r.broker.Approve(r.as("kim"), q.ID, ""); err != nil {
+			q := r.Ask("dana", "payments-prod PowerUser")
+			if _, err := r.Broker.Approve(r.As("kim"), q.ID, ""); err != nil {
 				t.Fatal(err)
 			}
 			id := q.Lines[0].Grant
-			r.become(id, access.Active, time.Minute)
-			_, err := r.broker.End(r.as(user), id, "enough")
+			r.Become(id, access.Active, time.Minute)
+			_, err := r.Broker.End(r.As(user), id, "enough")
 			if (err == nil) != may {
 				t.Errorf("%s: %v", user, err)
 			}
 			if !may {
-				_, err = r.broker.End(r.as("dana"), id, "enough")
+				_, err = r.Broker.End(r.As("dana"), id, "enough")
 			}
-			g := r.become(id, access.Ended, time.Minute)
+			g := r.Become(id, access.Ended, time.Minute)
 			if err != nil || g.End.Why != "enough" {
-				t.Errorf("%s: %v %s", user, err, story(g))
+				t.Errorf("%s: %v %s", user, err, rig.Story(g))
 			}
-			_, err = r.broker.End(r.as("dana"), id, "again")
+			_, err = r.Broker.End(r.As("dana"), id, "again")
 			refusedWith(t, err, access.ErrOver, "is over")
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sparekey/access"
+	"sparekey/internal/rig"
 	"sparekey/internal/sandbox"
 	"sparekey/org"
 )
@@ -30,31 +31,31 @@ var changing = []sandbox.Fault{
 
 // life is one grant from its request to the listings after its end.
 type life struct {
-	*rig
+	*rig.Rig
 	id         string
 	assignment org.Assignment
 	grant      access.Grant
 }
 
-func (r *rig) live() *life {
-	q := r.ask("dana", "play PowerUser")
-	return &life{rig: r, id: q.Lines[0].Grant, assignment: r.assignment("dana", "play", "PowerUser")}
+func live(r *rig.Rig) *life {
+	q := r.Ask("dana", "play PowerUser")
+	return &life{Rig: r, id: q.Lines[0].Grant, assignment: r.Assignment("dana", "play", "PowerUser")}
 }
 
 // watch checks what must hold at every moment.
 func (l *life) watch() {
 	l.Helper()
 	was := l.grant
-	l.grant = l.rig.grant(l.id)
-	g, now, there := l.grant, l.clock.Now(), l.box.Assigned(l.assignment)
+	l.grant = l.Rig.Grant(l.id)
+	g, now, there := l.grant, l.Clock.Now(), l.Box.Assigned(l.assignment)
 	if there && g.BegunAt.IsZero() {
-		l.Fatalf("there is access without a recorded intent: %s", story(g))
+		l.Fatalf("there is access without a recorded intent: %s", rig.Story(g))
 	}
 	if g.State == access.Active && was.State != access.Active && !there {
-		l.Fatalf("the clock started before AWS gave access: %s", story(g))
+		l.Fatalf("the clock started before AWS gave access: %s", rig.Story(g))
 	}
 	if !g.EndsAt.IsZero() && (g.EndsAt.After(g.HardEnd) || !g.ActiveAt.IsZero() && g.EndsAt.After(g.ActiveAt.Add(g.Duration()))) {
-		l.Fatalf("its end is too late: %s", story(g))
+		l.Fatalf("its end is too late: %s", rig.Story(g))
 	}
 	end := g.HardEnd
 	if !g.EndsAt.IsZero() {
@@ -64,7 +65,7 @@ func (l *life) watch() {
 		end = g.EndingAt
 	}
 	if there && !g.BegunAt.IsZero() && now.After(end.Add(access.StuckAfter+time.Second)) && g.State != access.Stuck && !landing(g) {
-		l.Fatalf("access outlives its end of %s, and the grant is %s: %s", end, g.State, story(g))
+		l.Fatalf("access outlives its end of %s, and the grant is %s: %s", end, g.State, rig.Story(g))
 	}
 }
 
@@ -76,27 +77,27 @@ func landing(g access.Grant) bool {
 // through passes the grant's whole life, and then some.
 func (l *life) through() {
 	l.Helper()
-	l.work()
+	l.Work()
 	l.watch()
-	l.pass(2*time.Hour, l.watch)
+	l.Pass(2*time.Hour, l.watch)
 	g := l.grant
-	if !g.Over() || l.box.Assigned(l.assignment) {
-		l.Fatalf("two hours later it is %s, assigned %v: %s\n%s", g.State, l.box.Assigned(l.assignment), story(g), strings.Join(l.calls(), " "))
+	if !g.Over() || l.Box.Assigned(l.assignment) {
+		l.Fatalf("two hours later it is %s, assigned %v: %s\n%s", g.State, l.Box.Assigned(l.assignment), rig.Story(g), strings.Join(l.Calls(), " "))
 	}
-	l.chained(l.id, g)
+	l.Chained(l.id, g)
 }
 
 // lifeCalls are the calls of a life without faults: operation and how many of the same went before.
-func lifeCalls(t *testing.T, r *rig) []sandbox.Fault {
+func lifeCalls(t *testing.T, r *rig.Rig) []sandbox.Fault {
 	t.Helper()
-	l := r.live()
+	l := live(r)
 	l.through()
 	if l.grant.State != access.Verified {
-		t.Fatalf("without faults it becomes %s: %s", l.grant.State, story(l.grant))
+		t.Fatalf("without faults it becomes %s: %s", l.grant.State, rig.Story(l.grant))
 	}
 	seen := map[string]int{}
 	var calls []sandbox.Fault
-	for _, c := range r.box.Calls() {
+	for _, c := range r.Box.Calls() {
 		if c.Status != http.StatusOK {
 			t.Fatalf("without faults %s fails: %s", c.Operation, c.Code)
 		}
@@ -110,11 +111,11 @@ func lifeCalls(t *testing.T, r *rig) []sandbox.Fault {
 
 func TestAFaultOfEachKindAtEachCall(t *testing.T) {
 	t.Parallel()
-	for name, address := range engines {
+	for name, address := range rig.Engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, address(t), sandbox.Behaviour{})
-			r.sandboxed(sandbox.Behaviour{})
+			r := rig.New(t, address(t), sandbox.Behaviour{})
+			r.Sandboxed(sandbox.Behaviour{})
 			calls := lifeCalls(t, r)
 			if len(calls) < 10 {
 				t.Fatalf("only %d calls in a life", len(calls))
@@ -129,7 +130,7 @@ func TestAFaultOfEachKindAtEachCall(t *testing.T) {
 						continue // half a second each, and no other than the first
 					}
 					f.Service, f.Operation, f.Skip, f.Times = call.Service, call.Operation, call.Skip, 1
-					r.fault(t, f)
+					fault(t, r, f)
 				}
 			}
 		})
@@ -137,7 +138,7 @@ func TestAFaultOfEachKindAtEachCall(t *testing.T) {
 }
 
 // fault runs a life with a fault. The store stays the same; AWS is new.
-func (r *rig) fault(t *testing.T, f sandbox.Fault) {
+func fault(t *testing.T, r *rig.Rig, f sandbox.Fault) {
 	name := fmt.Sprintf("%s at %s %d", f.Kind, f.Operation, f.Skip+1)
 	if f.Hidden {
 		name += " hidden"
@@ -146,11 +147,11 @@ func (r *rig) fault(t *testing.T, f sandbox.Fault) {
 		outer := r.TB
 		r.TB = t
 		defer func() { r.TB = outer }()
-		r.sandboxed(sandbox.Behaviour{})
-		r.box.Script(f)
-		r.live().through()
-		if !strings.Contains(fmt.Sprint(r.box.Calls()), string(f.Kind)) {
-			t.Errorf("the fault befell nothing: %s", strings.Join(r.calls(), " "))
+		r.Sandboxed(sandbox.Behaviour{})
+		r.Box.Script(f)
+		live(r).through()
+		if !strings.Contains(fmt.Sprint(r.Box.Calls()), string(f.Kind)) {
+			t.Errorf("the fault befell nothing: %s", strings.Join(r.Calls(), " "))
 		}
 	})
 }
@@ -158,25 +159,25 @@ func (r *rig) fault(t *testing.T, f sandbox.Fault) {
 // TestAWSThatDoesNotDoItMakesAStuckGrantThatIsStillTried shows that what is not mended is said, and mended when it can be.
 func TestAWSThatDoesNotDoItMakesAStuckGrantThatIsStillTried(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, r *rig) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for _, kind := range []sandbox.FaultKind{sandbox.Denied, sandbox.AsyncFailed, sandbox.ServerError, sandbox.Throttle, sandbox.Conflict} {
-			l := r.live()
-			r.become(l.id, access.Active, time.Minute, l.watch)
-			r.box.Script(sandbox.Fault{Operation: "DeleteAccountAssignment", Kind: kind})
-			g := r.become(l.id, access.Stuck, 45*time.Minute, l.watch)
-			if !r.box.Assigned(l.assignment) || g.Trouble == "" || g.End == nil {
-				t.Fatalf("%s: %s", kind, story(g))
+			l := live(r)
+			r.Become(l.id, access.Active, time.Minute, l.watch)
+			r.Box.Script(sandbox.Fault{Operation: "DeleteAccountAssignment", Kind: kind})
+			g := r.Become(l.id, access.Stuck, 45*time.Minute, l.watch)
+			if !r.Box.Assigned(l.assignment) || g.Trouble == "" || g.End == nil {
+				t.Fatalf("%s: %s", kind, rig.Story(g))
 			}
-			if !strings.Contains(r.log.String(), "grant="+l.id) {
-				t.Errorf("%s: nothing in the log: %s", kind, r.log)
+			if !strings.Contains(r.Log.String(), "grant="+l.id) {
+				t.Errorf("%s: nothing in the log: %s", kind, r.Log)
 			}
-			before := len(r.box.Calls())
-			r.pass(6*time.Hour, l.watch)
-			if tries := len(r.box.Calls()) - before; tries < 200 {
+			before := len(r.Box.Calls())
+			r.Pass(6*time.Hour, l.watch)
+			if tries := len(r.Box.Calls()) - before; tries < 200 {
 				t.Errorf("%s: only %d calls in six hours", kind, tries)
 			}
-			r.box.ClearFaults()
-			r.become(l.id, access.Ended, 10*time.Minute, l.watch)
+			r.Box.ClearFaults()
+			r.Become(l.id, access.Ended, 10*time.Minute, l.watch)
 			l.through()
 		}
 	})
@@ -184,32 +185,32 @@ func TestAWSThatDoesNotDoItMakesAStuckGrantThatIsStillTried(t *testing.T) {
 
 func TestAnEndAtEveryMomentOfTheStartEndsIt(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, r *rig) {
-		r.sandboxed(sandbox.Behaviour{})
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		r.Sandboxed(sandbox.Behaviour{})
 		calls := lifeCalls(t, r)
 		for moment := range len(calls) {
 			for _, kind := range []sandbox.FaultKind{"", sandbox.DropAfter, sandbox.Hang, sandbox.Late} {
-				r.sandboxed(sandbox.Behaviour{})
+				r.Sandboxed(sandbox.Behaviour{})
 				if kind != "" {
 					f := sandbox.Fault{Operation: "CreateAccountAssignment", Kind: kind, Times: 1}
 					if kind == sandbox.Late {
 						f.Delay = sandbox.Duration(4 * time.Minute)
 					}
-					r.box.Script(f)
+					r.Box.Script(f)
 				}
-				l := r.live()
+				l := live(r)
 				for range moment { // each step is one task of the lane
-					if g := r.grant(l.id); g.State == access.Active || !g.Live() {
+					if g := r.Grant(l.id); g.State == access.Active || !g.Live() {
 						break
 					}
-					wait, err := r.broker.Carry(t.Context(), l.id)
+					wait, err := r.Broker.Carry(t.Context(), l.id)
 					if err != nil {
 						t.Fatal(err)
 					}
-					r.clock.Advance(max(wait, time.Millisecond))
+					r.Clock.Advance(max(wait, time.Millisecond))
 					l.watch()
 				}
-				if _, err := r.broker.End(r.as("dana"), l.id, "done"); err != nil {
+				if _, err := r.Broker.End(r.As("dana"), l.id, "done"); err != nil {
 					t.Fatalf("moment %d: %v", moment, err)
 				}
 				l.through()
@@ -220,32 +221,32 @@ func TestAnEndAtEveryMomentOfTheStartEndsIt(t *testing.T) {
 
 func TestWhatSomebodyElseGaveStays(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, r *rig) {
-		standing := r.assignment("dana", "play", "PowerUser")
-		others := []org.Assignment{r.assignment("eli", "play", "PowerUser"), r.assignment("dana", "play", "ReadOnly"), r.assignment("dana", "play-two", "PowerUser")}
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		standing := r.Assignment("dana", "play", "PowerUser")
+		others := []org.Assignment{r.Assignment("eli", "play", "PowerUser"), r.Assignment("dana", "play", "ReadOnly"), r.Assignment("dana", "play-two", "PowerUser")}
 		for _, f := range append(append([]sandbox.Fault{{}}, kinds...), changing...) {
-			r.sandboxed(sandbox.Behaviour{}, append(others, standing)...)
+			r.Sandboxed(sandbox.Behaviour{}, append(others, standing)...)
 			if f.Kind != "" {
 				f.Service, f.Operation = "sso-admin", "ListAccountAssignments"
 				if f.Kind != sandbox.Hang && len(f.Kind) > 0 && contains(changing, f) {
 					continue // a listing changes nothing
 				}
 				f.Times = 2
-				r.box.Script(f)
+				r.Box.Script(f)
 			}
-			l := r.live()
-			r.work()
-			r.pass(2 * time.Hour)
-			g := r.grant(l.id)
-			if !g.Over() || g.Held != access.PreExisting || !r.box.Assigned(standing) {
-				t.Fatalf("%s: the standing access is there: %v: %s", f.Kind, r.box.Assigned(standing), story(g))
+			l := live(r)
+			r.Work()
+			r.Pass(2 * time.Hour)
+			g := r.Grant(l.id)
+			if !g.Over() || g.Held != access.PreExisting || !r.Box.Assigned(standing) {
+				t.Fatalf("%s: the standing access is there: %v: %s", f.Kind, r.Box.Assigned(standing), rig.Story(g))
 			}
 			for _, o := range others {
-				if !r.box.Assigned(o) {
+				if !r.Box.Assigned(o) {
 					t.Fatalf("%s: %+v is gone", f.Kind, o)
 				}
 			}
-			for _, c := range r.box.Calls() {
+			for _, c := range r.Box.Calls() {
 				if c.Changed {
 					t.Fatalf("%s: %s changed something", f.Kind, c.Operation)
 				}
@@ -265,27 +266,27 @@ func contains(list []sandbox.Fault, f sandbox.Fault) bool {
 
 func TestOverlappingGrantsKeepTheAccessUntilTheLastEnds(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, r *rig) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for _, f := range append(append([]sandbox.Fault{{}}, kinds...), changing...) {
-			r.sandboxed(sandbox.Behaviour{})
-			first := r.live()
-			r.become(first.id, access.Active, time.Minute, first.watch)
-			r.pass(10 * time.Minute)
-			second := r.live()
-			r.become(second.id, access.Active, time.Minute)
-			if g := r.grant(second.id); g.Held != access.Shared {
-				t.Fatalf("the second is %s: %s", g.Held, story(g))
+			r.Sandboxed(sandbox.Behaviour{})
+			first := live(r)
+			r.Become(first.id, access.Active, time.Minute, first.watch)
+			r.Pass(10 * time.Minute)
+			second := live(r)
+			r.Become(second.id, access.Active, time.Minute)
+			if g := r.Grant(second.id); g.Held != access.Shared {
+				t.Fatalf("the second is %s: %s", g.Held, rig.Story(g))
 			}
 			if f.Kind != "" {
 				f.Operation, f.Times = "DeleteAccountAssignment", 1
 				if f.Kind == sandbox.Late {
 					continue // a delete that lands eight minutes late takes what was given anew: AWS's own affair
 				}
-				r.box.Script(f)
+				r.Box.Script(f)
 			}
-			r.become(first.id, access.Ended, 25*time.Minute)
-			if !r.box.Assigned(first.assignment) || r.grant(second.id).State != access.Active {
-				t.Fatalf("%s: the first end took the access away: %s", f.Kind, story(r.grant(second.id)))
+			r.Become(first.id, access.Ended, 25*time.Minute)
+			if !r.Box.Assigned(first.assignment) || r.Grant(second.id).State != access.Active {
+				t.Fatalf("%s: the first end took the access away: %s", f.Kind, rig.Story(r.Grant(second.id)))
 			}
 			second.through()
 		}

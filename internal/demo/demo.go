@@ -40,8 +40,8 @@ type Demo struct {
 
 // Options say how the demo's AWS behaves. The zero value behaves as AWS does.
 type Options struct {
-	Clock sandbox.Clock
-	Takes time.Duration // what AWS takes to give or take away; two seconds by default
+	Clock     sandbox.Clock
+	Behaviour sandbox.Behaviour
 }
 
 // Start makes a sandbox on loopback, and a folder with everything that a server needs.
@@ -62,7 +62,7 @@ func Start(o Options) (d *Demo, err error) {
 		return nil, err
 	}
 	d.Sandbox = sandbox.New(sandbox.Options{
-		Organization: organization, Assignments: assignments, Clock: o.Clock, Seed: binary.LittleEndian.Uint64(seed[:]), Behaviour: sandbox.Behaviour{AssignmentTakes: o.Takes},
+		Organization: organization, Assignments: assignments, Clock: o.Clock, Seed: binary.LittleEndian.Uint64(seed[:]), Behaviour: o.Behaviour,
 	})
 	if err := d.listen(); err != nil {
 		return nil, err

@@ -1,0 +1,209 @@
+package api
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sparekey/access"
+	"sparekey/internal/api/client"
+)
+
+// cell is who does what to whose.
+type cell struct {
+	operation string
+	user      string // who does it; "" has no token
+	whose     string // request, grant, or the person asked about
+}
+
+// who are the people of the table, with what they are to dana's request.
+var who = map[string]string{
+	"dana": "requester", "kim": "approver", "lena": "other developer", "amy": "administrator", "ana": "auditor", "dino": "disabled person", "": "nobody",
+}
+
+// The table: what everybody is answered who does something to dana's, and to their own. A person who may not see something
+// is told that it is not there (404); who sees it and may not do it is refused (403).
+//
+//	dana   kim    lena   amy    ana    dino   nobody
+var foreign = map[string][7]int{
+	"getRequest":    {200, 200, 404, 200, 200, 403, 401},
+	"approve":       {403, 200, 404, 403, 403, 403, 401},
+	"reject":        {403, 200, 404, 403, 403, 403, 401},
+	"withdraw":      {200, 403, 404, 403, 403, 403, 401},
+	"end":           {200, 200, 404, 200, 403, 403, 401},
+	"why":           {200, 403, 403, 200, 200, 403, 401},
+	"me":            {200, 200, 200, 200, 200, 403, 401},
+	"status":        {200, 200, 200, 200, 200, 403, 401},
+	"listAccess":    {200, 200, 200, 200, 200, 403, 401},
+	"listRequests":  {200, 200, 200, 200, 200, 403, 401},
+	"listApprovals": {200, 200, 200, 200, 200, 403, 401},
+	"listGrants":    {200, 200, 200, 200, 200, 403, 401},
+	"ask":           {200, 200, 200, 403, 403, 403, 401},
+}
+
+// own is the same for what is one's own. Nobody but developers has a request; the approver's own waits for another one.
+var own = map[string]map[string]int{
+	"kim":  {"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "why": 200},
+	"lena": {"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "why": 200},
+	"amy":  {"why": 200}, "ana": {"why": 200}, "dino": {"why": 403},
+}
+
+var columns = []string{"dana", "kim", "lena", "amy", "ana", "dino", ""}
+
+func TestWhoMayDoWhatToWhose(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for operation, row := range foreign {
+		for i, user := range columns {
+			r.try(t, cell{operation, user, "dana"}, row[i])
+		}
+	}
+	for user, row := range own {
+		for operation, status := range row {
+			r.try(t, cell{operation, user, user}, status)
+		}
+	}
+	for _, methods := range r.contract.Paths {
+		for _, op := range methods {
+			if _, there := foreign[op.ID]; !there {
+				t.Errorf("%s is not in the table", op.ID)
+			}
+		}
+	}
+}
+
+// try fills a cell: something fresh is made, the call is made, and what came of it is held against the table.
+func (r *rig) try(t *testing.T, c cell, status int) {
+	t.Run(fmt.Sprintf("%s of %s by the %s", c.operation, c.whose, who[c.user]), func(t *testing.T) {
+		outer := r.TB
+		r.TB = t
+		defer func() { r.TB = outer }()
+		call := r.call(c)
+		before, n := r.dump(), len(r.refusals(0))
+		g := call()
+		if g.status != status {
+			t.Fatalf("%d, want %d: %s", g.status, status, g.text)
+		}
+		if status == http.StatusOK {
+			return
+		}
+		r.unchanged(before)
+		if status == http.StatusUnauthorized {
+			r.broker.RecordUnproven(t.Context())
+			r.summed(r.refusals(n), map[string]int{"no token": 1})
+			return
+		}
+		kind := access.ErrRefused
+		if status == http.StatusNotFound {
+			kind = access.ErrUnknown
+		}
+		r.recorded(n, c.user, commands[c.operation], kind.Error(), g.problem(t).Detail)
+	})
+}
+
+// call makes what the call is about, and returns the call.
+func (r *rig) call(c cell) func() got {
+	r.Helper()
+	as, ctx := r.as(c.user), r.Context()
+	request, grant := "req-000000", "g-000000"
+	if c.whose == "dana" || c.whose == "kim" || c.whose == "lena" {
+		switch c.operation {
+		case "getRequest", "approve", "reject", "withdraw":
+			request = r.ask(c.whose).Id
+		case "end":
+			grant = r.approved(c.whose).Id
+		}
+	}
+	calls := map[string]func() (*http.Response, error){
+		"me": func() (*http.Response, error) { return as.Me(ctx) }, "status": func() (*http.Response, error) { return as.Status(ctx) },
+		"listAccess":    func() (*http.Response, error) { return as.ListAccess(ctx, &client.ListAccessParams{}) },
+		"listRequests":  func() (*http.Response, error) { return as.ListRequests(ctx, &client.ListRequestsParams{}) },
+		"listApprovals": func() (*http.Response, error) { return as.ListApprovals(ctx) },
+		"listGrants":    func() (*http.Response, error) { return as.ListGrants(ctx, &client.ListGrantsParams{}) },
+		"getRequest":    func() (*http.Response, error) { return as.GetRequest(ctx, request, &client.GetRequestParams{}) },
+		"approve":       func() (*http.Response, error) { return as.Approve(ctx, request, client.CommentBody{}) },
+		"reject":        func() (*http.Response, error) { return as.Reject(ctx, request, client.CommentBody{}) },
+		"withdraw":      func() (*http.Response, error) { return as.Withdraw(ctx, request, client.CommentBody{}) },
+		"end":           func() (*http.Response, error) { return as.End(ctx, grant, client.CommentBody{}) },
+		"why": func() (*http.Response, error) {
+			return as.Why(ctx, &client.WhyParams{Person: c.whose, Account: "play", PermissionSet: "ReadOnly"})
+		},
+		"ask": func() (*http.Response, error) {
+			return as.Ask(ctx, &client.AskParams{IdempotencyKey: rand.Text()}, wish(30, "play ReadOnly"))
+		},
+	}
+	return func() got { return r.read(calls[c.operation]()) }
+}
+
+func TestListsHoldWhatTheReaderMaySeeAndNothingElse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	waiting, held := r.ask("dana").Id, r.approved("dana").Id
+	theirs := r.approved("kim").Id
+	answer, err := r.asking("lena", 30, "play ReadOnly") // automatic: no approver could have had a say
+	hers := ok[client.Request](r, answer, err).Lines[0].Grant.Id
+	all := true
+	for user, want := range map[string]struct{ own, all, pending []string }{
+		"dana": {[]string{held}, []string{held}, nil}, "kim": {[]string{theirs}, []string{held, theirs}, []string{waiting}},
+		"ren": {nil, []string{held, theirs}, []string{waiting}}, "lena": {[]string{hers}, []string{hers}, nil},
+		"amy": {nil, []string{held, theirs, hers}, nil}, "ana": {nil, []string{held, theirs, hers}, nil},
+	} {
+		answer, err := r.as(user).ListGrants(t.Context(), &client.ListGrantsParams{})
+		r.same(user+" holds", ok[client.GrantsOutputBody](r, answer, err).Grants, want.own)
+		answer, err = r.as(user).ListGrants(t.Context(), &client.ListGrantsParams{All: &all})
+		r.same(user+" sees", ok[client.GrantsOutputBody](r, answer, err).Grants, want.all)
+		answer, err = r.as(user).ListGrants(t.Context(), &client.ListGrantsParams{All: &all, Ended: &all})
+		r.same(user+" sees with what is over", ok[client.GrantsOutputBody](r, answer, err).Grants, want.all)
+		answer, err = r.as(user).ListApprovals(t.Context())
+		var pending []string
+		for _, p := range ok[client.ApprovalsOutputBody](r, answer, err).Requests {
+			pending = append(pending, p.Id)
+		}
+		if !slices.Equal(pending, want.pending) {
+			t.Errorf("%s may decide %v, want %v", user, pending, want.pending)
+		}
+		answer, err = r.as(user).ListRequests(t.Context(), &client.ListRequestsParams{})
+		for _, q := range ok[client.RequestsOutputBody](r, answer, err).Requests {
+			if q.Requester.User != user {
+				t.Errorf("%s's requests have %s's", user, q.Requester.User)
+			}
+		}
+	}
+}
+
+func (r *rig) same(what string, grants []client.Grant, want []string) {
+	r.Helper()
+	ids := []string{}
+	for _, g := range grants {
+		ids = append(ids, g.Id)
+	}
+	slices.Sort(ids)
+	want = slices.Sorted(slices.Values(want))
+	if !slices.Equal(ids, want) {
+		r.Errorf("%s %v, want %v", what, ids, want)
+	}
+}
+
+func TestWhatIsNotForTheseEyesIsNotThere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	request, grant := r.ask("dana").Id, r.approved("dana").Id
+	anyID := regexp.MustCompile(`(req|g)-[0-9a-z]{6}`)
+	for _, path := range []string{"GET /v1/requests/" + request, "POST /v1/requests/" + request + "/approve", "POST /v1/requests/" + request + "/withdraw", "POST /v1/grants/" + grant + "/end"} {
+		method, there, _ := strings.Cut(path, " ")
+		body := ""
+		if method == http.MethodPost {
+			body = "{}"
+		}
+		not := anyID.ReplaceAllString(there, "$1-zzzzzz")
+		a, b := r.raw("lena", method, there, body), r.raw("lena", method, not, body)
+		a.text, b.text = anyID.ReplaceAllString(a.text, "ID"), anyID.ReplaceAllString(b.text, "ID")
+		if a.status != http.StatusNotFound || a.status != b.status || a.text != b.text || a.header.Get("Content-Length") != b.header.Get("Content-Length") {
+			t.Errorf("%s of dana's: %d %s\none that is not there: %d %s", path, a.status, a.text, b.status, b.text)
+		}
+	}
+}

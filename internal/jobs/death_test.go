@@ -1,0 +1,386 @@
+package jobs
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sparekey/access"
+	"sparekey/audit"
+	"sparekey/internal/aws"
+	"sparekey/internal/awsconn"
+	"sparekey/internal/broker"
+	"sparekey/internal/judge"
+	"sparekey/internal/rig"
+	"sparekey/internal/sandbox"
+	"sparekey/internal/store"
+	"sparekey/org"
+)
+
+// A real process is killed with SIGKILL between each two durable steps of a grant's life: right before a call of AWS and
+// right after it, for every call. Another process then goes on. The process is this test's program, started again as the
+// one that keeps promises; AWS and the clock are the test's.
+
+// TestMain is the program's other life.
+func TestMain(m *testing.M) {
+	if text := os.Getenv("SPAREKEY_MORTAL"); text != "" {
+		if err := mortal(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// task is what a mortal process is told.
+type task struct {
+	Store, AWS, Key, Clock, Instance, IdentityStore string
+}
+
+// mortal keeps promises until it is killed.
+func mortal(text string) error {
+	var t task
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	connection, err := awsconn.Open(awsconn.Settings{Region: "us-east-1", Endpoint: t.AWS, Credentials: awsconn.Credentials{File: t.Key}})
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, t.Store)
+	if err != nil {
+		return err
+	}
+	clock, log := farClock(t.Clock), slog.New(slog.NewTextHandler(os.Stderr, nil))
+	center := aws.NewCenter(connection, t.Instance, t.IdentityStore)
+	b, err := broker.New(broker.Parts{
+		Store: s, Ways: map[access.Way]broker.Way{access.Assignment: aws.NewAssignments(connection, center)}, Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
+		Now: clock.Now, Random: rand.Reader, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	k, err := New(b, s, clock, log, rand.Text(), Options{Limits: Limits{CallsPerSecond: 10000}, MirrorEvery: time.Hour})
+	if err != nil {
+		return err
+	}
+	book, err := rig.ReadBook()
+	if err != nil {
+		return err
+	}
+	if err := b.Enforce(audit.By(ctx, "start"), book); err != nil {
+		return err
+	}
+	if err := b.Follow(ctx); err != nil {
+		return err
+	}
+	fmt.Println("alive")
+	return k.Run(ctx)
+}
+
+// farClock is the test's clock, asked over HTTP.
+type farClock string
+
+func (c farClock) get(path string) int64 {
+	answer, err := http.Get(string(c) + path)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) // the test has ended
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		os.Exit(1)
+	}
+	ms, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return ms
+}
+
+func (c farClock) Now() time.Time { return time.UnixMilli(c.get("/now")) }
+
+func (c farClock) After(d time.Duration) <-chan time.Time {
+	fires := make(chan time.Time, 1)
+	go func() { fires <- time.UnixMilli(c.get(fmt.Sprintf("/after?ms=%d", d.Milliseconds()))) }()
+	return fires
+}
+
+func serveClock(t *testing.T, clock *sandbox.ManualClock) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/after" {
+			ms, err := strconv.Atoi(r.FormValue("ms"))
+			if err != nil || clock.Sleep(r.Context(), time.Duration(max(ms, 1))*time.Millisecond) != nil {
+				return
+			}
+		}
+		fmt.Fprint(w, clock.Now().UnixMilli())
+	}))
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL
+}
+
+// reaper lets calls of AWS pass until the one at which the process is to die.
+type reaper struct {
+	sync.Mutex
+	box       http.Handler
+	at        int  // how many calls pass before; negative: all
+	after     bool // whether AWS does what that call asks before the process dies
+	passed    int
+	kill      func()
+	operation string // at which it died
+}
+
+func (p *reaper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	operation := r.Header.Get("X-Amz-Target")
+	operation = operation[strings.LastIndexByte(operation, '.')+1:]
+	p.Lock()
+	die := false
+	if counted(operation) {
+		die = p.passed == p.at
+		p.passed++
+	}
+	p.Unlock()
+	if !die {
+		p.box.ServeHTTP(w, r)
+		return
+	}
+	if p.after {
+		p.box.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	p.operation = operation
+	p.kill()
+	panic(http.ErrAbortHandler)
+}
+
+// counted reports whether an operation belongs to a grant's life, and not to the reading of the organization.
+func counted(operation string) bool {
+	return strings.Contains(operation, "AccountAssignment") || operation == "DescribeUser" || operation == "ListGroupMembershipsForMember"
+}
+
+// mortals are the processes of one life.
+type mortals struct {
+	*rig.Rig
+	reaper *reaper
+	task   string
+	dead   chan struct{}
+}
+
+func newMortals(t *testing.T, address string) *mortals {
+	r := rig.New(t, address, sandbox.Behaviour{})
+	m := &mortals{Rig: r, reaper: &reaper{box: r.Box, at: -1}}
+	s := httptest.NewServer(m.reaper)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	key, err := json.Marshal(r.Box.Key(r.O.ManagementAccount, "sparekey"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "key.json")
+	if err := os.WriteFile(file, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(task{address, s.URL, file, serveClock(t, r.Clock), r.O.Instance, r.O.IdentityStore})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.task = string(text)
+	return m
+}
+
+// born starts a process and waits until it keeps promises.
+func (m *mortals) born() {
+	m.Helper()
+	c := exec.Command(os.Args[0], "-test.run=^$")
+	c.Env = append(os.Environ(), "SPAREKEY_MORTAL="+m.task)
+	c.Stderr = m.Log
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		m.Fatal(err)
+	}
+	dead := make(chan struct{})
+	var once sync.Once
+	kill := func() {
+		once.Do(func() {
+			_ = c.Process.Kill() // SIGKILL
+			_ = c.Wait()
+			close(dead)
+		})
+	}
+	m.Cleanup(kill)
+	m.dead, m.reaper.kill = dead, kill
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "alive\n" {
+		m.Fatalf("the process said %q, %v\n%s", line, err, m.Log)
+	}
+}
+
+// live moves the clock on while a process lives, until something is true; false when the process has died.
+func (m *mortals) live(most time.Duration, is func() bool) bool {
+	m.Helper()
+	deadline := time.Now().Add(60 * time.Second)
+	for end := m.Clock.Now().Add(most); !is(); {
+		select {
+		case <-m.dead:
+			return false
+		default:
+		}
+		if !m.Clock.Now().Before(end) || time.Now().After(deadline) {
+			m.Fatalf("it does not happen within %s\n%s", most, m.Log)
+		}
+		rests, cancel := context.WithTimeout(m.Context(), 20*time.Second)
+		go func() {
+			select {
+			case <-m.dead:
+				cancel()
+			case <-rests.Done():
+			}
+		}()
+		_ = m.Clock.Await(rests, 1) // the lane rests, or the process has died
+		cancel()
+		m.Clock.Advance(m.step())
+	}
+	return true
+}
+
+// step is short while something is under way and long while nothing is.
+func (m *mortals) step() time.Duration {
+	var next time.Time
+	now := m.Clock.Now()
+	if err := m.Store.View(m.Context(), func(tx *store.Tx) (err error) { next, err = tx.NextDue(now); return err }); err != nil {
+		m.Fatal(err)
+	}
+	if due := next.Sub(now); !next.IsZero() && due > 2*time.Second {
+		return due - time.Second
+	}
+	return 300 * time.Millisecond
+}
+
+// die lets a grant live its life, with one death at the n-th call, and reports whether there was such a call.
+func (m *mortals) die(n int, after bool, away time.Duration) bool {
+	m.Helper()
+	m.reaper.passed, m.reaper.at, m.reaper.after, m.reaper.operation = 0, n, after, ""
+	id := m.Ask("dana", "play PowerUser").Lines[0].Grant
+	over := func() bool { return m.Grant(id).Over() }
+	m.born()
+	died := !m.live(3*time.Hour, over)
+	given := m.Box.Assigned(m.Assignment("dana", "play", "PowerUser"))
+	if g := m.Grant(id); given && g.BegunAt.IsZero() || g.State == access.Active && g.ActiveAt.IsZero() {
+		m.Fatalf("killed at %s: access %v, recorded %s", m.reaper.operation, given, rig.Story(g))
+	}
+	m.reaper.at = -1
+	if died {
+		m.Clock.Advance(away)
+		m.born()
+		m.live(3*time.Hour, over)
+	}
+	m.reaper.kill()
+	g := m.Grant(id)
+	if !g.Over() || m.Box.Assigned(m.Assignment("dana", "play", "PowerUser")) {
+		m.Fatalf("killed at %s (after: %v): %s, access %v", m.reaper.operation, after, rig.Story(g), m.Box.Assigned(m.Assignment("dana", "play", "PowerUser")))
+	}
+	if g.State != access.Verified && away < access.StartWithin {
+		m.Errorf("killed at %s (after: %v): %s", m.reaper.operation, after, rig.Story(g))
+	}
+	if g.State == access.Verified && (g.ActiveAt.IsZero() != g.EndsAt.IsZero() || g.EndsAt.After(g.HardEnd)) {
+		m.Errorf("killed at %s (after: %v): %s", m.reaper.operation, after, rig.Story(g))
+	}
+	m.Chained(id, g)
+	return died
+}
+
+func TestAProcessKilledBetweenEachTwoDurableSteps(t *testing.T) {
+	t.Parallel()
+	m := newMortals(t, rig.Engines["SQLite"](t))
+	deaths := map[string]int{}
+	for n := 0; ; n++ {
+		before := m.die(n, false, time.Second)
+		where := m.reaper.operation
+		if !before {
+			break // the life has no such call
+		}
+		deaths[where]++
+		m.die(n, true, time.Second)
+	}
+	t.Logf("deaths before and after: %v", deaths)
+	for _, operation := range []string{"DescribeUser", "ListAccountAssignments", "CreateAccountAssignment", "DescribeAccountAssignmentCreationStatus", "DeleteAccountAssignment", "DescribeAccountAssignmentDeletionStatus"} {
+		if deaths[operation] == 0 {
+			t.Errorf("no process died at %s: %v", operation, deaths)
+		}
+	}
+	if deaths["ListAccountAssignments"] < 5 {
+		t.Errorf("listings come before the start, after it, before the end, after it and twice later: %v", deaths)
+	}
+}
+
+func TestAProcessKilledAtThreePointsOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	m := newMortals(t, judge.Postgres(t))
+	for _, point := range []struct {
+		operation string
+		away      time.Duration
+	}{{"CreateAccountAssignment", time.Second}, {"CreateAccountAssignment", 2 * time.Hour}, {"DeleteAccountAssignment", time.Second}} {
+		n := m.place(point.operation)
+		if !m.die(n, true, point.away) || m.reaper.operation != point.operation {
+			t.Errorf("it died at %q, not at %s", m.reaper.operation, point.operation)
+		}
+	}
+}
+
+// place finds how many counted calls come before the first of an operation, in a life without death.
+func (m *mortals) place(operation string) int {
+	m.Helper()
+	before := len(m.Box.Calls())
+	m.die(-1, false, 0)
+	n := 0
+	for _, c := range m.Box.Calls()[before:] {
+		if c.Operation == operation {
+			return n
+		}
+		if counted(c.Operation) {
+			n++
+		}
+	}
+	m.Fatalf("there is no call of %s", operation)
+	return 0
+}
+
+func TestAGrantWhoseEndCameWhileEverythingWasDeadEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	m := newMortals(t, rig.Engines["SQLite"](t))
+	id := m.Ask("dana", "play PowerUser").Lines[0].Grant
+	m.born()
+	m.live(time.Minute, func() bool { return m.Grant(id).State == access.Active })
+	m.reaper.kill()
+	m.Clock.Advance(5 * time.Hour)
+	m.born()
+	back := m.Clock.Now()
+	m.live(time.Minute, func() bool { return m.Grant(id).State == access.Ended })
+	if late := m.Grant(id).EndedAt.Sub(back); late > 30*time.Second {
+		t.Errorf("it took %s after the return", late)
+	}
+}

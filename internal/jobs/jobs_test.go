@@ -1,0 +1,233 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sparekey/access"
+	"sparekey/internal/rig"
+	"sparekey/internal/sandbox"
+	"sparekey/org"
+)
+
+// kept is a rig with a keeper that runs, and waits for what it does.
+type kept struct {
+	*rig.Rig
+	keeper *Keeper
+	stop   func()
+}
+
+func keep(t *testing.T, r *rig.Rig, holder string, o Options) *kept {
+	t.Helper()
+	o.Limits.CallsPerSecond = 10000 // the clock stands between calls, and so would the lane
+	k, err := New(r.Broker, r.Store, r.Clock, slog.New(slog.NewTextHandler(r.Log, nil)), holder, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- k.Run(ctx) }()
+	v := &kept{Rig: r, keeper: k}
+	v.stop = func() {
+		cancel()
+		if done == nil {
+			return
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		done = nil
+	}
+	t.Cleanup(v.stop)
+	return v
+}
+
+// until moves the clock on, as AWS and the lane need it, until something is true. What happens is waited for, not slept for:
+// the lane waits on the clock when it has nothing to do.
+func (k *kept) until(what string, most time.Duration, is func() bool) {
+	k.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for end := k.Clock.Now().Add(most); !is(); {
+		if !k.Clock.Now().Before(end) || time.Now().After(deadline) {
+			k.Fatalf("not within %s: %s\n%s", most, what, k.Log)
+		}
+		idle, cancel := context.WithDeadline(k.Context(), deadline)
+		err := k.Clock.Await(idle, 1) // the lane rests
+		cancel()
+		if err != nil {
+			k.Fatalf("%s: the lane never rests: %v\n%s", what, err, k.Log)
+		}
+		k.Clock.Advance(200 * time.Millisecond)
+	}
+}
+
+func (k *kept) state(id string) func(access.GrantState) func() bool {
+	return func(s access.GrantState) func() bool { return func() bool { return k.Grant(id).State == s } }
+}
+
+func TestTheLaneStartsAndEndsByItself(t *testing.T) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		k := keep(t, r, "one", Options{})
+		id := r.Ask("dana", "play ReadOnly").Lines[0].Grant
+		k.until("it is active", time.Minute, k.state(id)(access.Active))
+		k.until("it has ended", 35*time.Minute, k.state(id)(access.Ended))
+		k.until("it is verified", 20*time.Minute, k.state(id)(access.Verified))
+		if r.Box.Assigned(r.Assignment("dana", "play", "ReadOnly")) {
+			t.Error("the access is there")
+		}
+	})
+}
+
+// many is an organization with room for quotas to matter.
+func many(accounts int) string {
+	var b strings.Builder
+	b.WriteString("accounts:\n  - {id: \"100000000001\", name: management}\n")
+	for i := range accounts {
+		fmt.Fprintf(&b, "  - {id: \"2000000000%02d\", name: play-%d, ou: Sandbox}\n", i, i)
+	}
+	b.WriteString("permission-sets: [{name: ReadOnly}, {name: PowerUser}]\npeople: [{user: dana, groups: [developers]}]\n")
+	return b.String()
+}
+
+// overlaps counts how many operations of the sandbox were under way at once, in all and in one account.
+func overlaps(box *sandbox.Sandbox) (all, account int) {
+	ops := box.State().Operations
+	for _, one := range ops {
+		in, own := 0, 0
+		for _, other := range ops {
+			if !other.Accepted.After(one.Accepted) && other.Ended.After(one.Accepted) {
+				in++
+				if other.Account == one.Account {
+					own++
+				}
+			}
+		}
+		all, account = max(all, in), max(account, own)
+	}
+	return all, account
+}
+
+func TestTheLaneKeepsWithinAWSsQuotasAndEndsBeforeItStarts(t *testing.T) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		r.Describe(many(24), sandbox.Behaviour{AssignmentTakes: 10 * time.Second})
+		k := keep(t, r, "one", Options{})
+		var ending []string
+		for i := range 24 {
+			q := r.Ask("dana", fmt.Sprintf("play-%d ReadOnly", i), fmt.Sprintf("play-%d PowerUser", i))
+			ending = append(ending, q.Lines[0].Grant, q.Lines[1].Grant)
+		}
+		active := func() bool {
+			return !slices.ContainsFunc(ending, func(id string) bool { return r.Grant(id).State != access.Active })
+		}
+		k.until("48 grants are active", 5*time.Minute, active)
+		if all, account := overlaps(r.Box); all != 9 || account != 1 {
+			t.Errorf("%d operations at once, %d in one account; AWS takes 10, of which one is for emergencies, and 1", all, account)
+		}
+		// Everything ends at once, and somebody asks for more: ends leave one slot to starts, and take the rest.
+		for _, id := range ending {
+			if _, err := r.Broker.End(r.As("dana"), id, "done"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again := r.Ask("dana", "play-3 ReadOnly").Lines[0].Grant
+		k.until("the new one is active", 5*time.Minute, k.state(again)(access.Active))
+		over := func() bool {
+			return !slices.ContainsFunc(ending, func(id string) bool { return r.Grant(id).EndedAt.IsZero() })
+		}
+		k.until("everything has ended", 5*time.Minute, over)
+		for _, c := range r.Box.Calls() {
+			if c.Code != "" {
+				t.Errorf("%s: %s", c.Operation, c.Code)
+			}
+		}
+	})
+}
+
+func TestOneReplicaHasTheLaneAndAnotherTakesItOver(t *testing.T) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		// A replica that died a moment ago holds the lane, and can give nothing back.
+		if _, ok, err := r.Store.TakeLease(t.Context(), "lane", "dead", r.Clock.Now(), r.Clock.Now().Add(laneLease)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		k := keep(t, r, "alive", Options{})
+		id := r.Ask("dana", "play ReadOnly").Lines[0].Grant
+		before := len(r.Box.Calls())
+		k.until("fourteen seconds have passed", time.Minute, func() bool { return !r.Clock.Now().Before(rig.Start.Add(laneLease - time.Second)) })
+		if g := r.Grant(id); g.State != access.Waiting || slices.ContainsFunc(r.Box.Calls()[before:], func(c sandbox.Call) bool { return c.Changed }) {
+			t.Errorf("%s worked although another has the lane", g.State)
+		}
+		k.until("it is active", time.Minute, k.state(id)(access.Active))
+		k.stop()
+		// Stopped in order, it gives the lane back at once.
+		if _, ok, err := r.Store.TakeLease(t.Context(), "lane", "next", r.Clock.Now(), r.Clock.Now().Add(laneLease)); !ok || err != nil {
+			t.Error(ok, err)
+		}
+	})
+}
+
+// TestAPromiseToLapseIsKept runs on the machine's clock, since River does: the request was made three hours ago.
+func TestAPromiseToLapseIsKept(t *testing.T) {
+	for name, address := range rig.Engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := rig.NewAt(t, time.Now().Add(-access.LapseAfter), address(t), sandbox.Behaviour{})
+			k, err := New(r.Broker, r.Store, r.Clock, slog.New(slog.NewTextHandler(r.Log, nil)), "one", Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := r.Ask("dana", "payments-prod ReadOnly")
+			r.Clock.Advance(access.LapseAfter)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			changed := r.Broker.Changed()
+			go func() { done <- k.Run(ctx) }()
+			select {
+			case <-changed:
+			case <-time.After(30 * time.Second):
+				t.Errorf("nothing happened: %s", r.Log)
+			}
+			if l := r.Request(q.ID).Lines[0]; l.State != access.Lapsed || l.Decided.By.ID != "clock" {
+				t.Errorf("%+v", l)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestTheOrganizationIsReadInTheBackground(t *testing.T) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		r.Says("dana", org.StatusDisabled)
+		keep(t, r, "one", Options{})
+		deadline := time.Now().Add(30 * time.Second)
+		for {
+			if _, err := r.Broker.Me(r.As("dana")); err != nil {
+				return // the mirror was read, and says that dana is disabled
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the organization is not read: %s", r.Log)
+			}
+			runtime.Gosched()
+		}
+	})
+}
+
+func TestWhatCannotBePromisedIsNotTaken(t *testing.T) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		k, err := New(r.Broker, r.Store, r.Clock, slog.New(slog.DiscardHandler), "one", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Promise(nil, []access.Promise{{Kind: "dance"}}); err == nil {
+			t.Error("it was promised")
+		}
+	})
+}
