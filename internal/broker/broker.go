@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"sparekey/access"
 	"sparekey/audit"
 	"sparekey/internal/store"
@@ -86,6 +88,7 @@ type Broker struct {
 	lookedAt *org.Mirror
 	wrongs   atomic.Pointer[string] // what that found
 	refused  refusals
+	looks    *rate.Limiter // of people who are looked up in the background
 
 	telling sync.Mutex
 	changed chan struct{}
@@ -94,6 +97,8 @@ type Broker struct {
 const (
 	leaseTime   = 30 * time.Second
 	callTimeout = 10 * time.Second
+
+	lookUpsPerSecond = 5 // in the background; each is two calls of the identity store
 )
 
 // New makes a broker. Its rules are set by [Broker.Enforce]; until then, and until an organization is there, it refuses.
@@ -104,7 +109,7 @@ func New(p Parts) (*Broker, error) {
 	if p.CallTimeout >= leaseTime {
 		return nil, fmt.Errorf("a call of AWS may take %s, which is not shorter than its lease of %s", p.CallTimeout, leaseTime)
 	}
-	b := &Broker{Parts: p, promises: nobody{}, changed: make(chan struct{})}
+	b := &Broker{Parts: p, promises: nobody{}, changed: make(chan struct{}), looks: rate.NewLimiter(lookUpsPerSecond, lookUpsPerSecond)}
 	b.holder = b.newID("holder")
 	b.inForce.Store(&rules.Set{})
 	b.roles.Store(&boundRoles{})

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ func kindsOf(records []store.Record) (all []string) {
 	return all
 }
 
+// Requirements S1-31, S2-10, S2-15, partly S2-16, S2-17.
 func TestFromTheRequestToTheListingsAfterTheEnd(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		before := r.Head()
@@ -69,6 +71,7 @@ func TestFromTheRequestToTheListingsAfterTheEnd(t *testing.T) {
 	})
 }
 
+// Requirement partly S1-20.
 func TestTheEventSaysWhoAskedAndWithWhat(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		before := r.Head()
@@ -156,6 +159,7 @@ func TestNamesThatFindNothingAreAnswered(t *testing.T) {
 // leaving are the ways in which the directory says that a person is gone.
 var leaving = []org.Status{org.StatusDisabled, org.StatusRemoved}
 
+// Requirement partly S2-45.
 func TestWhoLeavesLosesWhatTheyAskedForHoldAndApprove(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for _, status := range leaving {
@@ -187,6 +191,7 @@ func TestWhoLeavesLosesWhatTheyAskedForHoldAndApprove(t *testing.T) {
 	})
 }
 
+// Requirement partly S2-45.
 func TestAnApproverWhoLeftApprovesNothingFromThatMoment(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for _, status := range leaving {
@@ -448,4 +453,50 @@ func TestWhoMayEndAGrant(t *testing.T) {
 			refusedWith(t, err, access.ErrOver, "is over")
 		}
 	})
+}
+
+// TestSparekeyChangesNothingButAssignments looks at everything that AWS was asked for. Requirements S2-18, S2-22, S2-25.
+func TestSparekeyChangesNothingButAssignments(t *testing.T) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		r.Box.Script(sandbox.Fault{Operation: "CreateAccountAssignment", Kind: sandbox.DropAfter, Times: 1}) // so that it is looked for
+		id := r.Ask("dana", "play PowerUser").Lines[0].Grant
+		r.Become(id, access.Verified, time.Hour)
+		if err := r.Broker.LetGo(r.As("sparekey")); err != nil {
+			t.Fatal(err)
+		}
+		listed := documented(t)
+		asked := map[string]bool{}
+		for _, c := range r.Box.Calls() {
+			if asked[c.Operation] = true; !listed[c.Operation] {
+				t.Errorf("%s is not among the actions that docs/running.md lists", c.Operation)
+			}
+			if c.Changed && c.Operation != "CreateAccountAssignment" && c.Operation != "DeleteAccountAssignment" {
+				t.Errorf("%s changed something", c.Operation)
+			}
+		}
+		for operation := range listed {
+			if !asked[operation] && operation != "ListInstances" { // asked for only when the configuration names no instance
+				t.Errorf("docs/running.md lists %s, which is not needed", operation)
+			}
+		}
+	})
+}
+
+// documented are the actions that docs/running.md says are needed.
+func documented(t *testing.T) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/running.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) == 4 && slices.Contains([]string{"sso", "identitystore", "organizations"}, strings.TrimSpace(cells[1])) {
+			for action := range strings.SplitSeq(cells[2], ",") {
+				listed[strings.TrimSpace(action)] = true
+			}
+		}
+	}
+	return listed
 }

@@ -109,6 +109,7 @@ func lifeCalls(t *testing.T, r *rig.Rig) []sandbox.Fault {
 	return calls
 }
 
+// Requirement S2-17.
 func TestAFaultOfEachKindAtEachCall(t *testing.T) {
 	t.Parallel()
 	for name, address := range rig.Engines {

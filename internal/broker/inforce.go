@@ -131,7 +131,10 @@ func (b *Broker) Refresh(ctx context.Context) error {
 		return err
 	}
 	b.promises.Wake()
-	return b.LetGo(ctx)
+	return b.letGo(ctx, func(id org.PersonID) bool {
+		p, ok := b.rules().Organization().Person(id)
+		return !ok || p.Status.Gone()
+	})
 }
 
 func (b *Broker) mirrorEvent(ctx context.Context, kind string, detail map[string]string) audit.Event {
@@ -147,7 +150,16 @@ func (b *Broker) recordMirror(ctx context.Context, kind string, detail map[strin
 
 // LetGo looks at everybody who has a request that waits or a grant that lives, and lets go of those of whom the directory
 // says, when asked now, that they are disabled or removed. Somebody about whom it says nothing keeps what they have.
+//
+// It looks up a few people a second, so that it leaves the identity store's quota to those who wait for an answer.
 func (b *Broker) LetGo(ctx context.Context) error {
+	return b.letGo(ctx, func(org.PersonID) bool { return true })
+}
+
+func (b *Broker) letGo(ctx context.Context, suspect func(org.PersonID) bool) error {
+	if !b.rules().Ready() {
+		return nil
+	}
 	concerned := map[org.PersonID]bool{}
 	err := b.Store.View(ctx, func(tx *store.Tx) error {
 		requests, err := tx.OpenRequests()
@@ -168,6 +180,12 @@ func (b *Broker) LetGo(ctx context.Context) error {
 	}
 	var failed []error
 	for id := range concerned {
+		if !suspect(id) {
+			continue
+		}
+		if err := b.looks.Wait(ctx); err != nil {
+			return err
+		}
 		p, err := b.lookUp(ctx, id)
 		if err == nil && p.Status.Gone() {
 			err = b.left(ctx, p)

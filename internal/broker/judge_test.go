@@ -14,6 +14,7 @@ import (
 
 // TestTheAWSCLISeesTheAccessGetsCredentialsForItAndIsRefusedAfterTheEnd asks somebody else: the AWS CLI, which knows nothing
 // of Sparekey, lists the assignment that Sparekey made, signs dana in, gets her role's credentials, and is refused later.
+// Requirement partly S2-14.
 func TestTheAWSCLISeesTheAccessGetsCredentialsForItAndIsRefusedAfterTheEnd(t *testing.T) {
 	r := rig.New(t, rig.Engines["SQLite"](t), sandbox.Behaviour{})
 	key := r.Box.Key(r.O.ManagementAccount, "judge")
@@ -31,7 +32,9 @@ func TestTheAWSCLISeesTheAccessGetsCredentialsForItAndIsRefusedAfterTheEnd(t *te
 	target := r.Target("play", "PowerUser")
 	listed := func() int {
 		t.Helper()
-		var out struct{ AccountAssignments []struct{ PrincipalId string } }
+		var out struct {
+			AccountAssignments []struct{ PrincipalId string }
+		}
 		run(&out, "sso-admin", "list-account-assignments", "--instance-arn", r.O.Instance, "--account-id", string(target.Account), "--permission-set-arn", target.PermissionSet)
 		return len(out.AccountAssignments)
 	}

@@ -38,7 +38,7 @@ func once() *river.InsertOpts {
 
 const (
 	shortJob = time.Minute      // the longest that an ordinary job may take
-	longJob  = 20 * time.Minute // the longest that reading an organization may take
+	longJob  = 20 * time.Minute // the longest that reading an organization, or looking everybody up, may take
 )
 
 func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*river.Config, error) {
@@ -46,7 +46,7 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 	if err := river.AddWorkerSafely(workers, &worker[refresh]{limit: longJob, do: func(ctx context.Context, _ refresh) error { return b.Refresh(ctx) }}); err != nil {
 		return nil, err
 	}
-	if err := river.AddWorkerSafely(workers, &worker[leavers]{limit: shortJob * 5, do: func(ctx context.Context, _ leavers) error { return b.LetGo(ctx) }}); err != nil {
+	if err := river.AddWorkerSafely(workers, &worker[leavers]{limit: longJob, do: func(ctx context.Context, _ leavers) error { return b.LetGo(ctx) }}); err != nil {
 		return nil, err
 	}
 	if err := river.AddWorkerSafely(workers, &worker[tidy]{limit: shortJob, do: func(ctx context.Context, _ tidy) error {

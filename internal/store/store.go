@@ -141,7 +141,27 @@ func (s *Store) Close() {
 	}
 }
 
+// migrate brings the tables up to date, one process at a time.
 func (s *Store) migrate(ctx context.Context) error {
+	if s.engine == PostgreSQL {
+		conn, err := s.write.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock); err != nil {
+			return fmt.Errorf("waiting for another process that does the same: %w", err)
+		}
+		defer func() {
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", migrationLock)
+		}() // it ends with the connection anyway
+	}
+	return s.migrateAlone(ctx)
+}
+
+const migrationLock = 0x53706172 // "Spar"
+
+func (s *Store) migrateAlone(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err

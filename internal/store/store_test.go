@@ -453,6 +453,22 @@ func TestWhatWasWrittenIsThereAfterOpeningAgain(t *testing.T) {
 	}
 }
 
+func TestReplicasThatStartTogetherMakeTheTablesOnce(t *testing.T) {
+	address := judge.Postgres(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			s, err := Open(t.Context(), address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			s.Close()
+		})
+	}
+	all.Wait()
+}
+
 func TestRiversJobsAreInsertedInTheTransaction(t *testing.T) {
 	// What River needs of a transaction, without River: a statement that is taken back with it, and one that stays.
 	onBoth(t, func(t *testing.T, s *Store) {
