@@ -154,6 +154,7 @@ func kinds(c Change) string {
 	return strings.Join(all, " ")
 }
 
+// Requirement S1-32.
 func TestEveryLineIsDecidedUnderItsOwnRule(t *testing.T) {
 	w := newWorld(t)
 	c := w.must(w.ask("dana", w.target("play", "ReadOnly"), w.target("payments-prod", "ReadOnly"), w.target("payments-prod", "PowerUser")))

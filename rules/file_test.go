@@ -154,6 +154,7 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Requirement S2-33.
 func TestALongerCapIsTheConfigurationsDecision(t *testing.T) {
 	text := strings.Replace(book, "for: 8h", "for: 30h", 1)
 	if _, err := Parse([]File{{"a.yaml", []byte(text)}}, 48*time.Hour); err != nil {

@@ -28,6 +28,7 @@ func person(t testing.TB, m *org.Mirror, user string) org.Person {
 	return p
 }
 
+// Requirements partly S1-30, S1-35, partly S2-37.
 func TestTheRuleThatAsksLeastDecides(t *testing.T) {
 	m := described(t, organization)
 	s := parsed(t, book).In(m)
@@ -90,6 +91,7 @@ func TestWhatIsNotThereIsRefusedWithItsName(t *testing.T) {
 	}
 }
 
+// Requirement S2-36.
 func TestNobodyApprovesForThemselvesAndOnlyTheEnabledDo(t *testing.T) {
 	m := described(t, organization)
 	s := parsed(t, book).In(m)

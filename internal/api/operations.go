@@ -200,6 +200,8 @@ func (s *Server) getRequest(ctx context.Context, in *struct {
 		case <-time.After(time.Second): // another replica may have changed it
 		case <-until:
 			return out, nil
+		case <-s.over:
+			return out, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -46,11 +46,12 @@ type Server struct {
 	now     func() time.Time
 	mux     *http.ServeMux
 	api     huma.API
+	over    chan struct{} // closed when nobody is to wait any more
 }
 
 // New makes the API.
 func New(b *broker.Broker, tokens []Token, log *slog.Logger, version string) *Server {
-	s := &Server{broker: b, tokens: tokens, log: log, version: version, now: b.Now, mux: http.NewServeMux()}
+	s := &Server{broker: b, tokens: tokens, log: log, version: version, now: b.Now, mux: http.NewServeMux(), over: make(chan struct{})}
 	c := huma.DefaultConfig("Sparekey", version)
 	c.Info.Description = "Temporary access in an AWS organization: ask, approve, hold, end. Every call but this document carries a bearer token."
 	c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", nil // no pages that load scripts, no $schema links in bodies
@@ -77,6 +78,9 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	}
 	s.write(w, p)
 }
+
+// Release answers everybody who waits for a change with what there is, since the server is about to end. It is called once.
+func (s *Server) Release() { close(s.over) }
 
 // Document returns the OpenAPI 3.1 document as JSON.
 func (s *Server) Document() ([]byte, error) {

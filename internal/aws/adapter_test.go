@@ -60,6 +60,7 @@ func TestAdapter(t *testing.T) {
 	t.Run("sandbox", func(t *testing.T) {
 		for _, b := range behaviours() {
 			t.Run(b.name, func(t *testing.T) {
+				t.Parallel()
 				if err := b.show(t.Context(), inSandbox(t)); err != nil {
 					t.Error(err)
 				}
@@ -67,6 +68,7 @@ func TestAdapter(t *testing.T) {
 		}
 	})
 	t.Run("moto", func(t *testing.T) {
+		t.Parallel() // most of its time is Python's
 		endpoint := judge.Moto(t)
 		for _, b := range behaviours() {
 			t.Run(b.name, func(t *testing.T) { inMotoOrListed(t, endpoint, b) })
@@ -103,8 +105,8 @@ func TestTheListOfWhatMotoCannotDoNamesBehaviours(t *testing.T) {
 	}
 }
 
-// TestEveryBehaviourHoldsWhenAWSIsSlowToList shows them again where AWS does what its documents warn of.
-func TestEveryBehaviourHoldsWhereListingsBeginWithAnEmptyPage(t *testing.T) {
+// TestTheOrganizationIsReadWhereListingsBeginWithAnEmptyPage: the API reference of Organizations warns that they may.
+func TestTheOrganizationIsReadWhereListingsBeginWithAnEmptyPage(t *testing.T) {
 	for _, b := range []behaviour{organizationIsReadWhole, organizationIsReadFromEveryPage} {
 		t.Run(b.name, func(t *testing.T) {
 			if err := b.show(t.Context(), inSandbox(t, func(o *sandbox.Options) { o.Behaviour.EmptyPages = true })); err != nil {

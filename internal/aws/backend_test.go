@@ -69,15 +69,21 @@ func keys(t testing.TB, k sandbox.Credentials) string {
 	return file
 }
 
-// connected opens an account of an AWS as Sparekey does.
+// connected opens an account of an AWS as Sparekey does, with a key in a file.
 func connected(t testing.TB, endpoint string, k sandbox.Credentials) *account {
 	t.Helper()
-	c, err := awsconn.Open(awsconn.Settings{Region: "us-east-1", Endpoint: endpoint, Credentials: awsconn.Credentials{File: keys(t, k)}})
+	return opened(t, endpoint, awsconn.Credentials{File: keys(t, k)})
+}
+
+func opened(t testing.TB, endpoint string, from awsconn.Credentials) *account {
+	t.Helper()
+	c, err := awsconn.Open(awsconn.Settings{Region: "us-east-1", Endpoint: endpoint, Credentials: from})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.HTTPClient.(interface{ CloseIdleConnections() }).CloseIdleConnections)
-	return &account{config: c, admin: ssoadmin.NewFromConfig(c), store: identitystore.NewFromConfig(c), orgs: organizations.NewFromConfig(c)}
+	a := &account{config: c, admin: ssoadmin.NewFromConfig(c), store: identitystore.NewFromConfig(c), orgs: organizations.NewFromConfig(c)}
+	t.Cleanup(transport(a).CloseIdleConnections)
+	return a
 }
 
 // start is the sandbox's time when a test begins.

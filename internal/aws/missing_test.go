@@ -128,7 +128,7 @@ func TestAnEmptyListMayBeLeftOut(t *testing.T) {
 	})
 }
 
-// TestWhatIsThereIsStillThere shows the other side of the tests above: neither is said of what is there.
+// TestWhatIsThereIsNotCalledMissing shows the other side of the tests above: neither is said of what is there.
 func TestWhatIsThereIsNotCalledMissing(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *wired) {
 		assigned, err1 := w.assignments().Assigned(t.Context(), w.key("dana", "payments", "ReadOnly"))

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 
 	ssotypes "github.com/aws/aws-sdk-go-v2/service/ssoadmin/types"
 
+	"sparekey/internal/awsconn"
 	"sparekey/internal/sandbox"
 	"sparekey/org"
 )
@@ -57,11 +59,28 @@ func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// wired is the set-up in the sandbox, behind a server of which single operations answer what a test says.
+// described is what setUp makes.
+const described = `
+accounts:
+  - {id: "100000000001", name: management}
+  - {id: "100000000002", name: loose}
+  - {id: "100000000003", name: identity, ou: Core}
+  - {id: "100000000004", name: payments, ou: Workloads/Prod, tags: {env: prod, owner: pay}}
+  - {id: "100000000005", name: play, ou: Workloads/Dev}
+permission-sets: [{name: ReadOnly, description: Look but do not touch, session: 2h}, {name: Admin}]
+groups: [nobody]
+people:
+  - {user: dana, name: Dana Ito, email: dana@example.com, groups: [developers, oncall]}
+  - {user: kim, name: Kim Ahn, email: kim@example.com, groups: [developers]}
+  - {user: lee, name: Lee Doe}
+`
+
+// wired is the small organization in the sandbox, behind a server of which single operations answer what a test says.
 type wired struct {
 	*account
 	*memory
 	box    *sandbox.Sandbox
+	file   string // of the credentials
 	secret string
 	create string // id of a create that was
 	delete string
@@ -78,24 +97,35 @@ func inBubble(t *testing.T, test func(*testing.T, *wired)) {
 
 func newWired(t *testing.T) *wired {
 	t.Helper()
-	box, _ := newSandbox(t, func(o *sandbox.Options) { o.Clock, o.Behaviour.AssignmentTakes = nil, -1 })
+	o, _, err := org.Describe("organization.yaml", []byte(described))
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, _ := newSandbox(t, func(s *sandbox.Options) { s.Organization, s.Clock, s.Behaviour.AssignmentTakes = o, nil, -1 })
 	w := &wired{box: box, memory: &memory{calls: make(chan net.Conn), closed: make(chan struct{})}, answers: map[string]http.HandlerFunc{}, asked: map[string]int{}}
 	server := &http.Server{Handler: w, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(w) }()
 	key := box.Key(management, "sparekey")
-	w.secret = key.SecretAccessKey
-	w.account = connected(t, "http://aws.test", key)
-	transport(w.account).DialContext = w.dial
+	w.file, w.secret = keys(t, key), key.SecretAccessKey
+	w.connect(t, awsconn.Credentials{File: w.file})
 	t.Cleanup(func() {
 		w.Close()
 		server.Close()
 	})
-	w.newcomer = org.StatusEnabled
-	if err := w.setUp(t.Context()); err != nil {
-		t.Fatalf("setting up the organization: %v", err)
-	}
+	w.want = o
 	w.remember(t)
 	return w
+}
+
+// connect opens the account anew, with other credentials.
+func (w *wired) connect(t *testing.T, c awsconn.Credentials) {
+	t.Helper()
+	before := w.account
+	w.account = opened(t, "http://aws.test", c)
+	if before != nil {
+		w.want = before.want
+	}
+	transport(w.account).DialContext = w.dial
 }
 
 // remember makes operations that can be asked for.
@@ -114,6 +144,9 @@ func (w *wired) remember(t *testing.T) {
 
 func (w *wired) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
+		operation = "AssumeRole"
+	}
 	w.lock.Lock()
 	w.asked[operation]++
 	answer := w.answers[operation]
@@ -203,4 +236,12 @@ func pages(first, second string) http.HandlerFunc {
 		}
 		raw(200, first)(w, r)
 	}
+}
+
+func mustURL(text string) *url.URL {
+	u, err := url.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return u
 }

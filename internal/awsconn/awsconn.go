@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 )
 
 // Settings say where AWS is and as whom it is called.
@@ -78,13 +80,15 @@ func Open(s Settings) (aws.Config, error) {
 		}
 		c.BaseEndpoint = aws.String(s.Endpoint)
 	}
-	provider, err := s.Credentials.open(c)
+	direct, err := httpClient("")
 	if err != nil {
 		return aws.Config{}, err
 	}
-	c.Credentials = aws.NewCredentialsCache(named{provider}, func(o *aws.CredentialsCacheOptions) {
-		o.ExpiryWindow, o.ExpiryWindowJitterFrac = 5*time.Minute, 0.5
-	})
+	provider, err := s.Credentials.open(c, direct)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	c.Credentials = named{provider}
 	return c, nil
 }
 
@@ -96,10 +100,20 @@ type named struct{ aws.CredentialsProvider }
 
 func (n named) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	c, err := n.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		return c, fmt.Errorf("%w: %w", ErrCredentials, err)
+	if err == nil {
+		return c, nil
 	}
-	return c, nil
+	var api smithy.APIError
+	if errors.As(err, &api) { // the first line only: after it, a refused signature quotes the session token
+		words, _, _ := strings.Cut(api.ErrorMessage(), "\n")
+		err = fmt.Errorf("%s: %s", api.ErrorCode(), words)
+	}
+	return c, fmt.Errorf("%w: %w", ErrCredentials, err)
+}
+
+// cached keeps credentials until shortly before they expire.
+func cached(p aws.CredentialsProvider) aws.CredentialsProvider {
+	return aws.NewCredentialsCache(p, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow, o.ExpiryWindowJitterFrac = 5*time.Minute, 0.5 })
 }
 
 // Reading returns the configuration for calls that change nothing: those are tried again when AWS throttles or stumbles.
@@ -139,27 +153,30 @@ func httpClient(proxy string) (plain, error) {
 	return plain{&http.Client{Transport: t, Timeout: callTimeout, CheckRedirect: stay}}, nil
 }
 
-func (c Credentials) open(config aws.Config) (aws.CredentialsProvider, error) {
+// open makes the source of credentials. What belongs to this machine is asked for directly: a proxy would answer with its own.
+func (c Credentials) open(config aws.Config, direct aws.HTTPClient) (aws.CredentialsProvider, error) {
 	var sources []aws.CredentialsProvider
 	if c.File != "" {
 		sources = append(sources, aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return readKeys(c.File) }))
 	}
 	if c.Instance {
-		sources = append(sources, ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = imds.New(imds.Options{HTTPClient: config.HTTPClient}) }))
+		// What is left out here, the SDK takes from the environment.
+		metadata := imds.New(imds.Options{HTTPClient: direct, Endpoint: "http://169.254.169.254", ClientEnableState: imds.ClientEnabled})
+		sources = append(sources, cached(ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = metadata })))
 	}
 	if c.Container != nil {
-		sources = append(sources, endpointcreds.New(c.Container.URI, func(o *endpointcreds.Options) {
-			o.HTTPClient = config.HTTPClient
+		sources = append(sources, cached(endpointcreds.New(c.Container.URI, func(o *endpointcreds.Options) {
+			o.HTTPClient = direct
 			if c.Container.TokenFile != "" {
 				o.AuthorizationTokenProvider = endpointcreds.TokenProviderFunc(func() (string, error) { return readSmall(c.Container.TokenFile) })
 			}
-		}))
+		})))
 	}
 	if c.WebIdentity != nil {
 		anonymous := config
 		anonymous.Credentials = aws.AnonymousCredentials{}
-		sources = append(sources, stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(anonymous), c.WebIdentity.Role, stscreds.IdentityTokenFile(c.WebIdentity.TokenFile),
-			func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = c.session() }))
+		sources = append(sources, cached(stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(anonymous), c.WebIdentity.Role, stscreds.IdentityTokenFile(c.WebIdentity.TokenFile),
+			func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = c.session() })))
 	}
 	if len(sources) != 1 {
 		return nil, fmt.Errorf("%d sources of AWS credentials are set; it takes exactly one", len(sources))
@@ -167,8 +184,8 @@ func (c Credentials) open(config aws.Config) (aws.CredentialsProvider, error) {
 	if c.Role == "" {
 		return sources[0], nil
 	}
-	config.Credentials = aws.NewCredentialsCache(sources[0])
-	return stscreds.NewAssumeRoleProvider(sts.NewFromConfig(config), c.Role, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = c.session() }), nil
+	config.Credentials = sources[0]
+	return cached(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(config), c.Role, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = c.session() })), nil
 }
 
 func (c Credentials) session() string {
@@ -178,7 +195,7 @@ func (c Credentials) session() string {
 	return c.RoleSession
 }
 
-// readKeys reads an access key. It is read anew when the SDK asks, so that a key can be rotated under a running server.
+// readKeys reads an access key. It is read anew for each call, so that a key can be rotated under a running server.
 func readKeys(file string) (aws.Credentials, error) {
 	info, err := os.Stat(file)
 	if err != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -155,8 +156,7 @@ func (a *app) request(ctx context.Context, f asking) error {
 	if err != nil {
 		return err
 	}
-	// The same key goes with every try, so that an answer that is lost cannot make a second request.
-	asked, err := answer[client.Request](r.Ask(ctx, &client.AskParams{IdempotencyKey: rand.Text()}, body))
+	asked, err := r.ask(ctx, body)
 	if err != nil {
 		return err
 	}
@@ -165,14 +165,15 @@ func (a *app) request(ctx context.Context, f asking) error {
 		p.show(asked)
 	}
 	if f.wait {
-		if asked, err = a.await(ctx, r, asked, p, f.most); err != nil {
-			return err
-		}
+		asked, err = a.await(ctx, r, asked, p, f.most)
 	}
-	if a.output == "json" {
+	if a.output == "json" { // also when the wait was in vain: whoever reads it needs the id
 		if err := a.json(asked); err != nil {
 			return err
 		}
+	}
+	if err != nil {
+		return err
 	}
 	if f.wait {
 		return result(asked)
@@ -183,6 +184,17 @@ func (a *app) request(ctx context.Context, f asking) error {
 	return nil
 }
 
+// ask makes the request. When there is no answer it tries once more, with the same key: an answer that was lost cannot make
+// a second request.
+func (r *remote) ask(ctx context.Context, body client.AskBody) (client.Request, error) {
+	params := &client.AskParams{IdempotencyKey: rand.Text()}
+	answered, err := r.Ask(ctx, params, body)
+	if err != nil && ctx.Err() == nil {
+		answered, err = r.Ask(ctx, params, body)
+	}
+	return answer[client.Request](answered, err)
+}
+
 // await follows a request until all its lines are where they stay for a while, or time is over.
 func (a *app) await(ctx context.Context, r *remote, now client.Request, p *progress, most time.Duration) (client.Request, error) {
 	if most > 0 {
@@ -191,17 +203,21 @@ func (a *app) await(ctx context.Context, r *remote, now client.Request, p *progr
 		defer cancel()
 	}
 	wait := int64(20)
+	hint := fmt.Sprintf("the request goes on: `sparekey requests %s` shows how it stands", now.Id)
 	for !settled(now) {
 		revision := now.Revision
 		next, err := answer[client.Request](r.GetRequest(ctx, now.Id, &client.GetRequestParams{After: &revision, Wait: &wait}))
 		if ctx.Err() != nil {
-			hint := fmt.Sprintf("the request goes on: `sparekey requests %s` shows how it stands", now.Id)
 			if context.Cause(ctx) == errTimeIsOver {
 				return now, &failure{exitWaiting, "still waiting after " + span(most), hint}
 			}
 			return now, &failure{exitWaiting, "interrupted", hint}
 		}
 		if err != nil {
+			var f *failure
+			if errors.As(err, &f) && f.code == exitFailed {
+				f.hint = hint
+			}
 			return now, err
 		}
 		now = next

@@ -134,6 +134,7 @@ func (s *server) run(ctx context.Context, l net.Listener) error {
 		Handler: s.api.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 90 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	web.RegisterOnShutdown(s.api.Release)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	kept := make(chan error, 1)
@@ -147,7 +148,7 @@ func (s *server) run(ctx context.Context, l net.Listener) error {
 	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer done()
 	if err := web.Shutdown(stopping); err != nil {
-		web.Close() // somebody waits for a change; they ask again
+		web.Close() // somebody takes their time
 	}
 	err := <-kept
 	s.broker.RecordUnproven(stopping)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -79,7 +80,7 @@ func (a *app) explain(err error) int {
 		return f.code
 	case errors.As(err, &many):
 		for _, e := range many {
-			a.say(e.Position.String()+": "+e.Problem, e.Hint)
+			a.say(strings.TrimPrefix(e.Position.String()+": "+e.Problem, ": "), e.Hint) // not everything has a place
 		}
 		return exitFailed
 	case errors.Is(err, context.Canceled):

@@ -34,6 +34,12 @@ func (a *app) demoCommand() *cobra.Command {
 }
 
 func (a *app) demo(ctx context.Context, listen string) error {
+	if err := here(listen); err != nil {
+		return err
+	}
+	if running, err := demo.Find(); err == nil && running.Alive() {
+		return &failure{exitFailed, "a demo is running already at " + running.Address, "speak to it with --as, or end it with Ctrl-C where it was started"}
+	}
 	l, err := listenHere(listen)
 	if err != nil {
 		return err
@@ -43,7 +49,7 @@ func (a *app) demo(ctx context.Context, listen string) error {
 		return err
 	}
 	defer d.Close()
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewTextHandler(a.err, nil))
 	s, err := assemble(ctx, setup{d.Config, d.Connection, wallClock{}, log})
 	if err != nil {
 		return err
@@ -58,14 +64,22 @@ func (a *app) demo(ctx context.Context, listen string) error {
 	return s.run(ctx, l)
 }
 
-// listenHere listens on loopback and nowhere else.
-func listenHere(address string) (net.Listener, error) {
+// here refuses an address that is not on loopback.
+func here(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, usage("--listen 127.0.0.1:8340, or --listen 127.0.0.1:0 for any free port", "%q is not an address with a port", address)
+		return usage("--listen 127.0.0.1:8340, or --listen 127.0.0.1:0 for any free port", "%q is not an address with a port", address)
 	}
 	if !isLoopback(host) {
-		return nil, usage("--listen 127.0.0.1:8340", "the demo listens on this machine only, not on %q", host)
+		return usage("--listen 127.0.0.1:8340", "what is simulated listens on this machine only, not on %q", host)
+	}
+	return nil
+}
+
+// listenHere listens on loopback and nowhere else.
+func listenHere(address string) (net.Listener, error) {
+	if err := here(address); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -28,10 +28,7 @@ func (a *app) grantsCommand() *cobra.Command {
 				return a.json(list)
 			}
 			if len(list.Grants) == 0 {
-				fmt.Fprintln(a.err, "nobody holds anything that you may see here")
-				if !all {
-					fmt.Fprintln(a.err, "hint: --all lists what others hold and you may end; --ended lists what is over")
-				}
+				a.holdsNothing(all, ended)
 				return nil
 			}
 			var rows [][]string
@@ -45,6 +42,21 @@ func (a *app) grantsCommand() *cobra.Command {
 	c.Flags().BoolVar(&all, "all", false, "not only yours, but all that you may end or read")
 	c.Flags().BoolVar(&ended, "ended", false, "also those that are over")
 	return c
+}
+
+// holdsNothing says what the list is empty of.
+func (a *app) holdsNothing(all, ended bool) {
+	switch {
+	case all && ended:
+		fmt.Fprintln(a.err, "there are no grants that you may see")
+	case all:
+		fmt.Fprintln(a.err, "nobody holds anything that you may see")
+	case ended:
+		fmt.Fprintln(a.err, "you have not held anything yet")
+	default:
+		fmt.Fprintln(a.err, "you hold nothing now")
+		fmt.Fprintln(a.err, "hint: --ended lists what is over; --all lists what others hold, as far as you may see it")
+	}
 }
 
 func (a *app) grantRow(g client.Grant, list client.GrantsOutputBody) []string {

@@ -29,14 +29,18 @@ import (
 // host is what a script's commands speak to: Sparekey as the program puts it together, over the demo's organization, in this
 // process and by a clock that the script moves.
 type host struct {
-	env     *testscript.Env
-	runtime string // folder
+	vars    []string     // of the environment at the beginning
+	after   func(func()) // does something at the end of the script
+	runtime string       // folder
 
+	address   string
 	clock     *laneClock
 	demo      *demo.Demo
 	server    *server
 	mirror    *org.Mirror
 	log       lines
+	advanced  int64     // how often the lane had gone to rest when the clock was moved last
+	stack     []byte    // room for stacks
 	leavers   time.Time // when those who ask and hold are looked up next
 	processes map[string]*process
 }
@@ -51,10 +55,12 @@ var monday = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 // patience is how long anything may take in the machine's time. Only a defect takes so long.
 const patience = 30 * time.Second
 
-// laneClock is the clock of the lane. It remembers which goroutine the lane is: only the lane waits on it.
+// laneClock is the clock of the lane. It remembers which goroutine the lane is, and how often it went to rest: only the
+// lane waits on it.
 type laneClock struct {
 	*sandbox.ManualClock
-	lane atomic.Pointer[string]
+	lane  atomic.Pointer[string]
+	rests atomic.Int64
 }
 
 func (c *laneClock) After(d time.Duration) <-chan time.Time {
@@ -63,6 +69,7 @@ func (c *laneClock) After(d time.Duration) <-chan time.Time {
 		id := strings.Fields(string(text[:runtime.Stack(text, false)]))[1] // "goroutine 7 [running]:"
 		c.lane.Store(&id)
 	}
+	defer c.rests.Add(1)
 	return c.ManualClock.After(d)
 }
 
@@ -90,16 +97,20 @@ func (h *host) begin(b sandbox.Behaviour, faults ...sandbox.Fault) error {
 	h.clock = &laneClock{ManualClock: sandbox.NewManualClock(monday)}
 	h.leavers = monday
 	var err error
-	if h.demo, err = demo.Start(demo.Options{Clock: h.clock, Behaviour: b}); err != nil {
+	if h.demo, err = demo.Start(demo.Options{Clock: h.clock.ManualClock, Behaviour: b}); err != nil {
 		return err
 	}
-	h.env.Defer(h.demo.Close)
+	h.after(h.demo.Close)
 	h.mirror = org.NewMirror(h.demo.Organization)
 	h.demo.Sandbox.Script(faults...)
 	h.demo.Config.Limits.CallsPerSecond = 1000 // by the machine's clock
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewTextHandler(&h.log, nil))
 	if h.server, err = assemble(ctx, setup{h.demo.Config, h.demo.Connection, h.clock, log}); err != nil {
+		cancel()
+		return err
+	}
+	if _, err := h.server.store.SQLite().Exec("PRAGMA synchronous = OFF"); err != nil { // nobody pulls the plug here
 		cancel()
 		return err
 	}
@@ -110,19 +121,20 @@ func (h *host) begin(b sandbox.Behaviour, faults ...sandbox.Fault) error {
 	}
 	over := make(chan error, 1)
 	go func() { over <- h.server.run(ctx, l) }()
-	h.env.Defer(func() {
+	h.after(func() {
 		cancel()
 		if err := <-over; err != nil {
 			panic(err)
 		}
 	})
-	if err := h.announce("http://" + l.Addr().String()); err != nil {
+	h.address = "http://" + l.Addr().String()
+	if err := h.announce(h.address); err != nil {
 		return err
 	}
-	return within(func() bool {
-		s, err := h.server.broker.Status(audit.With(ctx, audit.Cause{Actor: audit.Actor{Kind: audit.APerson, ID: string(h.demo.Organization.People[0].ID)}}))
-		return err == nil && (s.Ready || s.MirrorError != "") && h.atRest()
-	}, func() string { return "the organization was not read" })
+	if err := h.server.broker.Refresh(audit.By(ctx, "test")); (err != nil) != (len(faults) > 0) { // River does so too, a second or two later
+		return fmt.Errorf("reading the organization: %w", err)
+	}
+	return h.rest()
 }
 
 // announce leaves what a demo leaves for the command line.
@@ -163,10 +175,10 @@ var (
 // in the same step; so there is nothing between "woken" and "not at rest" that could be missed.
 func (h *host) atRest() bool {
 	id := h.clock.lane.Load()
-	if id == nil {
+	if id == nil || h.clock.rests.Load() <= h.advanced { // it has not even begun to rest
 		return false
 	}
-	text := stacks()
+	text := h.stacks()
 	if strings.Contains(text, carries+*id+"\n") {
 		return false
 	}
@@ -175,12 +187,12 @@ func (h *host) atRest() bool {
 }
 
 // stacks are those of all goroutines, stopped at one moment.
-func stacks() string {
-	for size := 1 << 20; ; size *= 2 {
-		text := make([]byte, size)
-		if n := runtime.Stack(text, true); n < size {
-			return string(text[:n])
+func (h *host) stacks() string {
+	for {
+		if n := runtime.Stack(h.stack, true); n < len(h.stack) {
+			return string(h.stack[:n])
 		}
+		h.stack = make([]byte, 2*len(h.stack)+1<<18)
 	}
 }
 
@@ -189,10 +201,21 @@ func (h *host) rest() error {
 	return within(h.atRest, func() string { return "the lane does not come to rest\n" + h.story() })
 }
 
+// advance moves the clock. The lane, which waits for a second at most, wakes when a second has passed.
+func (h *host) advance(d time.Duration) {
+	if d >= time.Second {
+		h.advanced = h.clock.rests.Load()
+	}
+	h.clock.Advance(d)
+}
+
 // pass lets time go by, and stops at every moment at which something is to be done.
 func (h *host) pass(d time.Duration) error {
 	for until := h.clock.Now().Add(d); ; {
-		if err := errors.Join(h.rest(), h.background(), h.rest()); err != nil {
+		if err := h.rest(); err != nil {
+			return err
+		}
+		if err := errors.Join(h.background(), h.rest()); err != nil {
 			return err
 		}
 		now := h.clock.Now()
@@ -203,12 +226,12 @@ func (h *host) pass(d time.Duration) error {
 		if err != nil {
 			return err
 		}
-		h.clock.Advance(next.Sub(now))
+		h.advance(next.Sub(now))
 	}
 }
 
-// next is the next moment at which something is to be done. What is due already waits for AWS, which is asked every
-// second; an operation that takes more than a minute every three, as the lane does.
+// next is the next moment at which something is to be done. What is due already waits for AWS, which is asked every second,
+// or every fifteen when it has not answered for a minute.
 func (h *host) next(now, until time.Time) (time.Time, error) {
 	next := until
 	err := h.server.store.View(context.Background(), func(tx *store.Tx) error {
@@ -219,7 +242,7 @@ func (h *host) next(now, until time.Time) (time.Time, error) {
 		for _, g := range due {
 			step := time.Second
 			if op := operation(g); op != nil && now.Sub(op.SentAt) > time.Minute {
-				step = 3 * time.Second
+				step = 15 * time.Second
 			}
 			next = earliest(next, now.Add(step))
 		}
@@ -278,7 +301,7 @@ func (h *host) settle() error {
 		if h.clock.Now().After(until) {
 			return fmt.Errorf("after five minutes of the script's time something is still being started or ended\n%s", h.story())
 		}
-		h.clock.Advance(time.Second)
+		h.advance(time.Second)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -76,10 +77,11 @@ func width(cell string) int {
 	return seen
 }
 
-// plain makes text of somebody else's safe for a terminal.
+// plain makes text of somebody else's safe for a terminal: neither does it act upon it, nor is it read in another order than
+// it was written in.
 func plain(text string) string {
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 || c == utf8.RuneError {
+		if !unicode.IsGraphic(c) || c == utf8.RuneError {
 			return '?'
 		}
 		return c
@@ -120,4 +122,12 @@ func minutes(n int64) string {
 		return fmt.Sprintf("%dh%dm", n/60, n%60)
 	}
 	return fmt.Sprintf("%dm", n)
+}
+
+// number writes how many there are of something.
+func number(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -93,7 +94,7 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	said := &voices{more: make(chan struct{})}
 	p := &process{exec.Command(path, args[3:]...), said, make(chan error, 1)}
 	p.Dir, p.Stdout, p.Stderr = ts.MkAbs("."), voice{said, &said.out}, voice{said, &said.err}
-	for _, v := range append(h.env.Vars, "WORK="+ts.Getenv("WORK")) {
+	for _, v := range append(h.vars, "WORK="+ts.Getenv("WORK")) {
 		name, _, _ := strings.Cut(v, "=")
 		p.Env = append(p.Env, name+"="+ts.Getenv(name))
 	}
@@ -216,4 +217,37 @@ func pyenv() string {
 		return root
 	}
 	return os.Getenv("HOME") + "/.pyenv"
+}
+
+// cmdSaid makes what a process has said so far the output that is looked at.
+func cmdSaid(ts *testscript.TestScript, neg bool, args []string) {
+	takesArgs(ts, neg, false, args, 1, "said NAME")
+	p := running(ts, args[0])
+	p.said.mu.Lock()
+	defer p.said.mu.Unlock()
+	fmt.Fprint(ts.Stdout(), p.said.out.String())
+	fmt.Fprint(ts.Stderr(), p.said.err.String())
+}
+
+// cmdUntilReady asks a server that another process is until it has read the organization.
+func cmdUntilReady(ts *testscript.TestScript, neg bool, args []string) {
+	takesArgs(ts, neg, false, args, 0, "until-ready [PERSON]")
+	url, token := ts.Getenv("SPAREKEY_URL"), ts.Getenv("SPAREKEY_TOKEN")
+	if len(args) > 0 {
+		var left demo.Running
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(hostOf(ts).runtime, "sparekey", "demo.json"))), &left))
+		url, token = left.Address, left.Tokens[args[0]]
+	}
+	q, err := http.NewRequest(http.MethodGet, url+"/v1/status", nil)
+	ts.Check(err)
+	q.Header.Set("Authorization", "Bearer "+token)
+	ts.Check(within(func() bool {
+		answer, err := http.DefaultClient.Do(q)
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		var s struct{ Ready bool }
+		return json.NewDecoder(answer.Body).Decode(&s) == nil && s.Ready
+	}, func() string { return "the organization was not read" }))
 }

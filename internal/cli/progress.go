@@ -81,6 +81,9 @@ func comment(text *string) string {
 }
 
 func (p *progress) grant(about string, g client.Grant) {
+	if g.Failure != nil {
+		p.say(about, "failed", "%s", plain(*g.Failure))
+	}
 	switch g.State {
 	case client.GrantStateWaiting, client.GrantStateGranting:
 		p.say(about, "AWS", "creating the assignment …")
@@ -93,9 +96,12 @@ func (p *progress) grant(about string, g client.Grant) {
 		p.say(about, "AWS", "confirmed after %s", span(g.ActiveAt.Sub(g.ApprovedAt)))
 		p.say(about, "live", "%s   %s", liveUntil(g), g.Id)
 	case client.GrantStateFailed:
-		p.say(about, "failed", "%s", plain(deref(g.Failure)))
-	case client.GrantStateEnding, client.GrantStateEnded, client.GrantStateVerified:
-		p.say(about, string(g.State), "%s", endedBy(g))
+	case client.GrantStateEnding:
+		if g.Failure == nil {
+			p.say(about, "ending", "%s", endedBy(g))
+		}
+	case client.GrantStateEnded, client.GrantStateVerified:
+		p.say(about, "ended", "%s", ended(g))
 	}
 }
 
@@ -111,6 +117,18 @@ func liveUntil(g client.Grant) string {
 	return text
 }
 
+// ended says when and by whom it ended, and whether AWS was found to agree some minutes later.
+func ended(g client.Grant) string {
+	text := endedBy(g)
+	if g.EndedAt != nil {
+		text = clock(*g.EndedAt, g.ApprovedAt) + " " + text
+	}
+	if g.State == client.GrantStateVerified {
+		text += " (verified)"
+	}
+	return text
+}
+
 func endedBy(g client.Grant) string {
 	if g.EndedBy == nil {
 		return ""
@@ -120,13 +138,6 @@ func endedBy(g client.Grant) string {
 		text += ": " + plain(*g.EndReason)
 	}
 	return text
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }
 
 // left is how much of a grant's time is left.

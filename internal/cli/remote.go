@@ -141,7 +141,10 @@ func problem(status int, text []byte) error {
 		}
 	}
 	hint := ""
-	if p.Hint != nil {
+	switch {
+	case status == http.StatusUnauthorized:
+		hint = "SPAREKEY_TOKEN, or the file that SPAREKEY_TOKEN_FILE names, must hold a token of this server; `sparekey token` makes one"
+	case p.Hint != nil:
 		hint = plain(*p.Hint)
 	}
 	return &failure{code, message, hint}

@@ -72,17 +72,19 @@ func (a *app) rulesCheckCommand() *cobra.Command {
 			"up in it, and rules that can match nothing or that nobody could approve are reported.",
 		RunE: func(_ *cobra.Command, args []string) error {
 			book, m, err := b.read(args)
-			if err != nil {
+			if wrongly := (*failure)(nil); errors.As(err, &wrongly) {
+				return err
+			} else if err != nil {
 				return a.wrong(strict.Problems(err))
 			}
 			if m == nil {
-				a.note("%d rules are well formed", len(book.Rules))
+				a.note("%s well formed", number(len(book.Rules), "rule is", "rules are"))
 				fmt.Fprintln(a.err, "hint: without a description of the organization (organization.yaml), names were not looked up")
 				return a.wrong(nil)
 			}
 			problems := book.Check(m)
 			if len(problems) == 0 {
-				a.note("%d rules are well formed and can match", len(book.Rules))
+				a.note("%s well formed and can match", number(len(book.Rules), "rule is", "rules are"))
 			}
 			return a.wrong(problems)
 		},
@@ -159,11 +161,11 @@ func (a *app) tested(results []rules.Result) error {
 	}
 	switch {
 	case failed > 0:
-		return &failure{exitFailed, fmt.Sprintf("%d of %d tests fail", failed, len(results)), ""}
+		return &failure{exitFailed, fmt.Sprintf("%d of %s", failed, number(len(results), "test fails", "tests fail")), ""}
 	case len(results) == 0:
 		return &failure{exitFailed, "there are no tests", "tests: [dana may have ReadOnly in payments-prod for 1h with one approval]"}
 	}
-	a.note("%d tests hold", len(results))
+	a.note("%s", number(len(results), "test holds", "tests hold"))
 	return nil
 }
 

@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+var update = flag.Bool("update", false, "write what scripts compare JSON's shape with anew")
 
 // TestMain makes this test binary the program too: scripts run it as the command sparekey, in a process of its own.
 func TestMain(m *testing.M) {
@@ -16,23 +19,31 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script. Beside what testscript brings, scripts have:
 //
 //	server [takes=DURATION] [unread]   start Sparekey on the demo's organization, with a clock that stands at 2026-11-23 09:00 UTC
+//	                                   its address is in $ADDRESS, tokens in $TOKEN_DANA, $TOKEN_KIM and $TOKEN_AMY
 //	clock DURATION                     let time pass, doing everything at its moment
 //	settle                             let time pass until AWS and the lane have nothing to do
-//	await PERSON                       wait until a request of the person's waits for a decision
 //	fault KIND OPERATION [key=value]   make AWS stumble: see sandbox.Fault; fault clear ends it
 //	someone VERB PERSON [GROUP]        enable, disable, forget (no status) or remove a person; join or leave a group
 //	elsewhere give|take PERSON SET ACCOUNT   somebody else changes an assignment in AWS
 //	[!] assigned PERSON SET ACCOUNT    the truth behind AWS's listings
-//	read-organization                  what the background does every five minutes
-//	exits CODE COMMAND…                run a command that ends with this exit code
+//	until-held PERSON SET              wait for a grant that another process causes, and let it begin
+//	odd NAME TEXT                      put text with escapes (\x1b, \n, \u202e) into an environment variable
+//	background                         wait until the background has read the organization for the first time
+//	[!] read-organization                  what the background does every five minutes
+//	exits CODE[|CODE] COMMAND…         run a command that ends with this exit code
 //	capture NAME REGEXP                put what stdout has into an environment variable: the first group, or all
 //	shape                              write how the JSON on stdout is built to standard output: a line for each path and its type
 //	logged REGEXP                      the server's log has this
 //	recorded KIND [DETAIL…]            the record has an event of this kind, with these words
-//	start NAME REGEXP COMMAND…         run a command in the background and wait until it has said this
+//	start NAME REGEXP COMMAND…         run a command in the background and wait until it has said this; what the expression's
+//	                                   groups found is in $NAME_1, $NAME_2 and so on
 //	await-said NAME REGEXP             wait until it has said this, after what was waited for before
 //	signal NAME SIGNAL                 send it INT, TERM or HUP
 //	finish NAME CODE                   wait for its end; its output is then that of the last command
+//	said NAME                          make what it has said so far the output that is looked at
+//	until-ready [PERSON]               wait until the server of $SPAREKEY_URL, or the demo, has read the organization
+//	fill TEMPLATE FILE                 write a file with the environment's variables in their places
+//	simulate                           start a simulated AWS by the machine's clock: $AWS_ENDPOINT, aws.json, $ID_DANA …
 //	mode PERMISSIONS FILE              the file or folder has these permissions
 //	aws …                              the AWS CLI; the script is skipped where there is none
 func TestScripts(t *testing.T) {
@@ -40,11 +51,13 @@ func TestScripts(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": cmdServer, "clock": cmdClock, "settle": cmdSettle, "await": cmdAwait, "fault": cmdFault, "someone": cmdSomeone, "elsewhere": cmdElsewhere,
+			"server": cmdServer, "clock": cmdClock, "settle": cmdSettle, "fault": cmdFault, "someone": cmdSomeone, "elsewhere": cmdElsewhere,
 			"assigned": cmdAssigned, "read-organization": cmdRead, "exits": cmdExits, "capture": cmdCapture, "shape": cmdShape, "logged": cmdLogged, "recorded": cmdRecorded,
-			"start": cmdStart, "await-said": cmdAwaitSaid, "signal": cmdSignal, "finish": cmdFinish, "mode": cmdMode, "aws": cmdAWS, "simulate": cmdSimulate,
+			"start": cmdStart, "await-said": cmdAwaitSaid, "signal": cmdSignal, "finish": cmdFinish, "mode": cmdMode, "aws": cmdAWS, "simulate": cmdSimulate, "odd": cmdOdd, "until-held": cmdUntilHeld,
+			"background": cmdBackground, "fill": cmdFill, "said": cmdSaid, "until-ready": cmdUntilReady,
 		},
 		RequireUniqueNames: true,
+		UpdateScripts:      *update,
 	})
 }
 
@@ -52,6 +65,6 @@ func TestScripts(t *testing.T) {
 func prepare(e *testscript.Env) error {
 	runtime := filepath.Join(e.WorkDir, ".run")
 	e.Vars = append(e.Vars, "TZ=UTC", "XDG_RUNTIME_DIR="+runtime, "SPAREKEY_AS=", "SPAREKEY_URL=", "SPAREKEY_TOKEN=", "SPAREKEY_TOKEN_FILE=", "NO_COLOR=")
-	e.Values[hostKey{}] = &host{env: e, runtime: runtime}
+	e.Values[hostKey{}] = &host{vars: e.Vars, after: e.Defer, runtime: runtime}
 	return os.Mkdir(runtime, 0o700)
 }

@@ -8,6 +8,7 @@ import (
 	"sparekey/rules"
 )
 
+// Requirements partly S2-35, partly S2-37, S2-39.
 func TestTheExampleRulesHoldInTheDemosOrganization(t *testing.T) {
 	o, _, err := org.Describe("organization.yaml", Organization)
 	if err != nil {

@@ -72,8 +72,8 @@ func (r Running) As(user string) (string, error) {
 	return "", fmt.Errorf("nobody in the demo is called %q; there are %s and others", user, strings.Join(names[:min(len(names), 6)], ", "))
 }
 
-// alive reports whether the demo still answers.
-func (r Running) alive() bool {
+// Alive reports whether the demo still answers.
+func (r Running) Alive() bool {
 	client := http.Client{Timeout: time.Second}
 	answer, err := client.Get(r.Address + "/healthz")
 	if err != nil {
@@ -86,7 +86,7 @@ func (r Running) alive() bool {
 
 // leave writes what the command line needs, for this user alone, and returns what takes it away again.
 func leave(r Running) (remove func(), err error) {
-	if old, err := Find(); err == nil && old.alive() {
+	if old, err := Find(); err == nil && old.Alive() {
 		return nil, fmt.Errorf("a demo is running already at %s", old.Address)
 	}
 	dir, err := runtimeFolder(true)

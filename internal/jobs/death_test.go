@@ -67,7 +67,7 @@ func mortal(text string) error {
 	if err != nil {
 		return err
 	}
-	clock, log := farClock(t.Clock), slog.New(slog.NewTextHandler(os.Stderr, nil))
+	clock, log := &farClock{url: t.Clock}, slog.New(slog.NewTextHandler(os.Stderr, nil))
 	center := aws.NewCenter(connection, t.Instance, t.IdentityStore)
 	b, err := broker.New(broker.Parts{
 		Store: s, Ways: map[access.Way]broker.Way{access.Assignment: aws.NewAssignments(connection, center)}, Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
@@ -80,6 +80,7 @@ func mortal(text string) error {
 	if err != nil {
 		return err
 	}
+	clock.lane = k.lane
 	book, err := rig.ReadBook()
 	if err != nil {
 		return err
@@ -94,11 +95,15 @@ func mortal(text string) error {
 	return k.Run(ctx)
 }
 
-// farClock is the test's clock, asked over HTTP.
-type farClock string
+// farClock is the test's clock, asked over HTTP. Whoever waits on it is the lane, which tells so how much it has in hand.
+type farClock struct {
+	url  string
+	lane *lane
+	rest int // how often the lane went to rest
+}
 
-func (c farClock) get(path string) int64 {
-	answer, err := http.Get(string(c) + path)
+func (c *farClock) get(path string) int64 {
+	answer, err := http.Get(c.url + path)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1) // the test has ended
@@ -115,29 +120,79 @@ func (c farClock) get(path string) int64 {
 	return ms
 }
 
-func (c farClock) Now() time.Time { return time.UnixMilli(c.get("/now")) }
+func (c *farClock) Now() time.Time { return time.UnixMilli(c.get("/now")) }
 
-func (c farClock) After(d time.Duration) <-chan time.Time {
+func (c *farClock) After(d time.Duration) <-chan time.Time {
+	c.rest++
+	path := fmt.Sprintf("/after?ms=%d&process=%d&rest=%d&carrying=%d", d.Milliseconds(), os.Getpid(), c.rest, len(c.lane.carrying))
 	fires := make(chan time.Time, 1)
-	go func() { fires <- time.UnixMilli(c.get(fmt.Sprintf("/after?ms=%d", d.Milliseconds()))) }()
+	go func() { fires <- time.UnixMilli(c.get(path)) }()
 	return fires
 }
 
-func serveClock(t *testing.T, clock *sandbox.ManualClock) string {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/after" {
-			ms, err := strconv.Atoi(r.FormValue("ms"))
-			if err != nil || clock.Sleep(r.Context(), time.Duration(max(ms, 1))*time.Millisecond) != nil {
-				return
-			}
-		}
-		fmt.Fprint(w, clock.Now().UnixMilli())
-	}))
+// rests says of which process what the lane does when it last went to rest.
+type rests struct {
+	clock   *sandbox.ManualClock
+	url     string
+	mu      sync.Mutex
+	last    map[int]rest // by process
+	changed chan struct{}
+}
+
+// rest is one wait of the lane.
+type rest struct {
+	number, carrying int
+	until            time.Time
+}
+
+func serveClock(t *testing.T, clock *sandbox.ManualClock) *rests {
+	r := &rests{clock: clock, last: map[int]rest{}, changed: make(chan struct{}, 1)}
+	s := httptest.NewServer(r)
 	t.Cleanup(func() {
 		s.CloseClientConnections()
 		s.Close()
 	})
-	return s.URL
+	r.url = s.URL
+	return r
+}
+
+func (r *rests) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	if q.URL.Path == "/after" {
+		var n [4]int
+		for i, name := range []string{"ms", "process", "rest", "carrying"} {
+			var err error
+			if n[i], err = strconv.Atoi(q.FormValue(name)); err != nil {
+				panic(err)
+			}
+		}
+		d := time.Duration(max(n[0], 1)) * time.Millisecond
+		r.note(n[1], rest{n[2], n[3], r.clock.Now().Add(d)})
+		if r.clock.Sleep(q.Context(), d) != nil {
+			return
+		}
+	}
+	fmt.Fprint(w, r.clock.Now().UnixMilli())
+}
+
+// note keeps a rest, unless a later one was heard of before it.
+func (r *rests) note(process int, now rest) {
+	r.mu.Lock()
+	if now.number > r.last[process].number {
+		r.last[process] = now
+	}
+	r.mu.Unlock()
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// idle reports whether a process's lane waits for the clock, and for nothing else.
+func (r *rests) idle(process int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.last[process]
+	return last.number > 0 && last.carrying == 0 && r.clock.Now().Before(last.until)
 }
 
 // reaper lets calls of AWS pass until the one at which the process is to die.
@@ -146,7 +201,7 @@ type reaper struct {
 	box       http.Handler
 	at        int    // how many calls pass before; negative: all
 	first     string // or: the operation at whose first call it is
-	after     bool // whether AWS does what that call asks before the process dies
+	after     bool   // whether AWS does what that call asks before the process dies
 	passed    int
 	kill      func()
 	operation string // at which it died
@@ -185,14 +240,16 @@ func counted(operation string) bool {
 // mortals are the processes of one life.
 type mortals struct {
 	*rig.Rig
-	reaper *reaper
-	task   string
-	dead   chan struct{}
+	reaper  *reaper
+	rests   *rests
+	task    string
+	process int
+	dead    chan struct{}
 }
 
 func newMortals(t *testing.T, address string) *mortals {
 	r := rig.New(t, address, sandbox.Behaviour{})
-	m := &mortals{Rig: r, reaper: &reaper{box: r.Box, at: -1}}
+	m := &mortals{Rig: r, reaper: &reaper{box: r.Box, at: -1}, rests: serveClock(t, r.Clock)}
 	s := httptest.NewServer(m.reaper)
 	t.Cleanup(func() {
 		s.CloseClientConnections()
@@ -206,7 +263,7 @@ func newMortals(t *testing.T, address string) *mortals {
 	if err := os.WriteFile(file, key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(task{address, s.URL, file, serveClock(t, r.Clock), r.O.Instance, r.O.IdentityStore})
+	text, err := json.Marshal(task{address, s.URL, file, m.rests.url, r.O.Instance, r.O.IdentityStore})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,36 +294,32 @@ func (m *mortals) born() {
 		})
 	}
 	m.Cleanup(kill)
-	m.dead, m.reaper.kill = dead, kill
+	m.process, m.dead, m.reaper.kill = c.Process.Pid, dead, kill
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "alive\n" {
 		m.Fatalf("the process said %q, %v\n%s", line, err, m.Log)
 	}
 }
 
-// live moves the clock on while a process lives, until something is true; false when the process has died.
+// live moves the clock on while a process lives and its lane waits for the clock, until something is true; false when the
+// process has died.
 func (m *mortals) live(most time.Duration, is func() bool) bool {
 	m.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	patience := time.After(60 * time.Second)
 	for end := m.Clock.Now().Add(most); !is(); {
+		if !m.Clock.Now().Before(end) {
+			m.Fatalf("it does not happen within %s\n%s", most, m.Log)
+		}
+		if m.rests.idle(m.process) {
+			m.Clock.Advance(m.step())
+			continue
+		}
 		select {
 		case <-m.dead:
 			return false
-		default:
+		case <-m.rests.changed:
+		case <-patience:
+			m.Fatalf("the process neither rests nor dies\n%s", m.Log)
 		}
-		if !m.Clock.Now().Before(end) || time.Now().After(deadline) {
-			m.Fatalf("it does not happen within %s\n%s", most, m.Log)
-		}
-		rests, cancel := context.WithTimeout(m.Context(), 20*time.Second)
-		go func() {
-			select {
-			case <-m.dead:
-				cancel()
-			case <-rests.Done():
-			}
-		}()
-		_ = m.Clock.Await(rests, 1) // the lane rests, or the process has died
-		cancel()
-		m.Clock.Advance(m.step())
 	}
 	return true
 }

@@ -103,6 +103,7 @@ func (f Fault) fate() world.Fate {
 		fate.Slower, fate.Factor = time.Duration(f.Delay), f.Factor
 	case ServerErrorAfter, DropAfter:
 		fate.Slower = time.Duration(f.Delay)
+	case Throttle, Denied, Conflict, ServerError, Drop, Hang: // what is done then is done as always
 	}
 	return fate
 }

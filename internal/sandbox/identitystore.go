@@ -108,13 +108,14 @@ type listStoreInput struct {
 
 // filter returns the name that the one supported filter asks for, or "" if there is none.
 func (in *listStoreInput) filter(path string) (string, error) {
-	for _, f := range in.Filters {
-		if f.AttributePath != path {
-			return "", invalid("The attribute path %s is not supported for filtering.", f.AttributePath)
-		}
-		return f.AttributeValue, nil
+	if len(in.Filters) == 0 {
+		return "", nil
 	}
-	return "", nil
+	f := in.Filters[0] // the model takes one at most
+	if f.AttributePath != path {
+		return "", invalid("The attribute path %s is not supported for filtering.", f.AttributePath)
+	}
+	return f.AttributeValue, nil
 }
 
 type (

@@ -161,8 +161,6 @@ type accountAnswer struct {
 	JoinedTimestamp  wire.Timestamp
 }
 
-func (a accountAnswer) key() string { return string(a.Id) }
-
 func (c *call) describedAccount(a *world.Account) accountAnswer {
 	joined := "INVITED"
 	if a.Created {

@@ -208,6 +208,7 @@ func (s *Sandbox) perform(c *call, r *http.Request, body []byte) (out any, dropp
 		if s.hang(c, r, fault) != nil {
 			return nil, true, nil
 		}
+	case ServerErrorAfter, DropAfter, AsyncFailed, AsyncFailedAfter, Late, Slow: // they befall what the call does
 	}
 	c.fate = fault.fate()
 	if out, err = c.op.run(c); err != nil { // refused for a reason of its own: the fault waits for another call
@@ -215,13 +216,10 @@ func (s *Sandbox) perform(c *call, r *http.Request, body []byte) (out any, dropp
 		c.entry.Fault = ""
 		return nil, false, err
 	}
-	switch fault.Kind {
-	case ServerErrorAfter:
+	if fault.Kind == ServerErrorAfter {
 		return nil, false, c.op.service.broken()
-	case DropAfter:
-		return nil, true, nil
 	}
-	return out, false, nil
+	return out, fault.Kind == DropAfter, nil
 }
 
 // hang lets go of the lock until the fault's time has passed or the client has gone, which is the error.
