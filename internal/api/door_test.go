@@ -107,8 +107,8 @@ func TestAPersonWhoIsGoneIsRefusedByName(t *testing.T) {
 	rita, _ := r.mirror.PersonNamed("rita")
 	r.must(r.box.Change(func(d *sandbox.Directory) error { return d.SetStatus(rita.ID, org.StatusRemoved) }))
 	r.must(r.broker.Refresh(audit.By(t.Context(), "test")))
-	id, before := r.ask("dana").Id, r.dump()
-	before = r.dump()
+	id := r.ask("dana").Id
+	before := r.dump()
 	for user, why := range map[string]string{"dino": "dino is disabled in the directory", "rita": "the directory does not know the person ", "ghost": "the directory does not know the person "} {
 		for path, methods := range r.contract.Paths {
 			for method, op := range methods {

@@ -82,9 +82,10 @@ func TestPeopleAndGroupsAreFoundByTheirNames(t *testing.T) {
 	if *group.GroupId != string(f.group("oncall").ID) {
 		t.Error(*group.GroupId)
 	}
-	//lint:ignore SA1019 AWS still answers it, and so does the sandbox
 	out, err := f.store.ListUsers(f.ctx, &identitystore.ListUsersInput{
-		IdentityStoreId: f.storeID(), Filters: []types.Filter{{AttributePath: aws.String("UserName"), AttributeValue: aws.String("kim")}},
+		IdentityStoreId: f.storeID(),
+		//lint:ignore SA1019 AWS still answers it, and so does the sandbox
+		Filters: []types.Filter{{AttributePath: aws.String("UserName"), AttributeValue: aws.String("kim")}},
 	})
 	f.must(err)
 	if len(out.Users) != 1 || *out.Users[0].UserId != string(f.person("kim").ID) {
