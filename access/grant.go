@@ -143,14 +143,19 @@ const (
 // Way is a way to give access. Adapters implement ways; grants remember theirs.
 type Way string
 
-// Assignment gives access by an account assignment of Identity Center, made for the person.
-const Assignment Way = "assignment"
+// The ways to give access.
+const (
+	Assignment Way = "assignment" // an account assignment of Identity Center, made for the person
+	Membership Way = "membership" // membership of a group that Sparekey made and that is assigned to the target
+	Session    Way = "session"    // sessions of an IAM role, vended one after the other while the grant lives
+)
 
 // Key is what two grants must share to need the same access.
 type Key struct {
 	Way    Way          `json:"way"`
 	Person org.PersonID `json:"person"`
 	org.Target
+	Group org.GroupID `json:"group,omitempty"` // of a membership: the group that Sparekey made for the target
 }
 
 // Grant is one person's access to one target for one stretch of time.
@@ -162,6 +167,7 @@ type Grant struct {
 	Line       int         `json:"line"`
 	Person     Named       `json:"person"`
 	Way        Way         `json:"way"`
+	Group      org.GroupID `json:"group,omitempty"` // of a membership
 	Target     Place       `json:"target"`
 	Minutes    int         `json:"minutes"`
 	Reason     string      `json:"reason,omitempty"`
@@ -291,7 +297,9 @@ func (g Grant) copy() Grant {
 }
 
 // Key returns what the grant gives access to.
-func (g Grant) Key() Key { return Key{g.Way, g.Person.ID, g.Target.Target} }
+func (g Grant) Key() Key {
+	return Key{Way: g.Way, Person: g.Person.ID, Target: g.Target.Target, Group: g.Group}
+}
 
 // Duration is how long the access was asked for.
 func (g Grant) Duration() time.Duration { return time.Duration(g.Minutes) * time.Minute }

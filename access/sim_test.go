@@ -379,7 +379,7 @@ func (s *sim) end() {
 // foreign is somebody else who gives the same access; not between a listing of ours and its call, and not on top of what
 // we are changing at the moment.
 func (s *sim) foreign(set string) {
-	k := Key{Assignment, s.w.person("dana").ID, s.w.target("play", set)}
+	k := Key{Way: Assignment, Person: s.w.person("dana").ID, Target: s.w.target("play", set)}
 	if slices.ContainsFunc(s.grants, func(g Grant) bool { return g.Key() == k && (g.wanted() || g.busy()) }) {
 		s.t.Skip("a grant of ours is there")
 	}
@@ -395,7 +395,7 @@ func (s *sim) foreign(set string) {
 
 // foreignEnd is somebody else who takes back what they gave.
 func (s *sim) foreignEnd(set string) {
-	k := Key{Assignment, s.w.person("dana").ID, s.w.target("play", set)}
+	k := Key{Way: Assignment, Person: s.w.person("dana").ID, Target: s.w.target("play", set)}
 	if s.c.owner[k] != "them" || slices.ContainsFunc(s.grants, func(g Grant) bool { return g.Key() == k && g.busy() }) {
 		s.t.Skip("there is nothing to take back, or we are changing it")
 	}

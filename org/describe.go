@@ -16,11 +16,19 @@ import (
 type Description struct {
 	Management  string          `yaml:"management-account"`
 	Partition   string          `yaml:"partition"`
+	OUs         []DescribedOU   `yaml:"ous"` // only those that carry tags
 	Accounts    []DescribedItem `yaml:"accounts"`
 	Sets        []DescribedSet  `yaml:"permission-sets"`
 	People      []DescribedUser `yaml:"people"`
 	Groups      []strict.Word   `yaml:"groups"` // groups without members; those of people need not be listed
 	Assignments []DescribedLend `yaml:"assignments"`
+}
+
+// DescribedOU is the tags of an OU.
+type DescribedOU struct {
+	At   strict.Position
+	Path string            `yaml:"path,required"`
+	Tags map[string]string `yaml:"tags,required"`
 }
 
 // DescribedItem is one account. Its OU is a path; the OUs of the path need not be listed anywhere else.
@@ -109,6 +117,7 @@ func (b *builder) build() {
 		b.o.ManagementAccount = AccountID(b.d.Accounts[0].ID)
 	}
 	b.ous[""] = b.o.Root
+	b.addOUs()
 	b.addAccounts()
 	b.addSets(instance)
 	b.addPeople()
@@ -127,8 +136,22 @@ func (b *builder) ou(path string) OUID {
 	parent := b.ou(above)
 	id := OUID("ou-" + string(b.o.Root[2:]) + "-" + hexID(8, "ou", path))
 	b.ous[path] = id
-	b.o.OUs = append(b.o.OUs, OU{id, name, parent})
+	b.o.OUs = append(b.o.OUs, OU{ID: id, Name: name, Parent: parent})
 	return id
+}
+
+func (b *builder) addOUs() {
+	for _, described := range b.d.OUs {
+		id := b.ou(described.Path)
+		for i := range b.o.OUs {
+			if b.o.OUs[i].ID == id {
+				b.o.OUs[i].Tags = described.Tags
+			}
+		}
+		if id == b.o.Root {
+			b.say(described.At, "the root's tags are not looked at; name an OU")
+		}
+	}
 }
 
 func (b *builder) addAccounts() {
@@ -161,7 +184,7 @@ func (b *builder) addSets(instance ARN) {
 		if slices.ContainsFunc(b.o.PermissionSets, func(o PermissionSet) bool { return o.ARN == arn }) {
 			b.say(s.At, "the permission set %q is here twice", s.Name)
 		}
-		b.o.PermissionSets = append(b.o.PermissionSets, PermissionSet{arn, s.Name, s.Description, session})
+		b.o.PermissionSets = append(b.o.PermissionSets, PermissionSet{ARN: arn, Name: s.Name, Description: s.Description, Session: session})
 	}
 }
 

@@ -83,7 +83,7 @@ func TestMirrorFindsByIDAndByName(t *testing.T) {
 func TestANameThatTwoThingsShareFindsNeither(t *testing.T) {
 	m := NewMirror(Organization{
 		Root:   "r-1",
-		OUs:    []OU{{"ou-1", "a", "r-1"}, {"ou-2", "b", "ou-1"}, {"ou-3", "a/b", "r-1"}},
+		OUs:    []OU{{ID: "ou-1", Name: "a", Parent: "r-1"}, {ID: "ou-2", Name: "b", Parent: "ou-1"}, {ID: "ou-3", Name: "a/b", Parent: "r-1"}},
 		Groups: []Group{{"g1", "ops"}, {"g2", "ops"}},
 	})
 	if id, ok := m.OU("a/b"); ok {
@@ -98,7 +98,7 @@ func TestANameThatTwoThingsShareFindsNeither(t *testing.T) {
 }
 
 func TestALoopInBadDataEnds(t *testing.T) {
-	m := NewMirror(Organization{Root: "r-1", OUs: []OU{{"ou-1", "a", "ou-2"}, {"ou-2", "b", "ou-1"}}})
+	m := NewMirror(Organization{Root: "r-1", OUs: []OU{{ID: "ou-1", Name: "a", Parent: "ou-2"}, {ID: "ou-2", Name: "b", Parent: "ou-1"}}})
 	if above := m.Above(Account{Parent: "ou-1"}); len(above) != deepest {
 		t.Errorf("%d above", len(above))
 	}

@@ -32,9 +32,10 @@ type Organization struct {
 
 // OU is an organizational unit. The root is not one of them.
 type OU struct {
-	ID     OUID   `json:"id"`
-	Name   string `json:"name"`
-	Parent OUID   `json:"parent"`
+	ID     OUID              `json:"id"`
+	Name   string            `json:"name"`
+	Parent OUID              `json:"parent"`
+	Tags   map[string]string `json:"tags,omitempty"`
 }
 
 // AccountState is Organizations' State of an account.
@@ -60,7 +61,8 @@ type PermissionSet struct {
 	ARN         string        `json:"arn"`
 	Name        string        `json:"name"`
 	Description string        `json:"description,omitempty"`
-	Session     time.Duration `json:"session"` // how long a session lives that was opened at the last moment: 1 to 12 h
+	Session     time.Duration `json:"session"`           // how long a session lives that was opened at the last moment: 1 to 12 h
+	Content     string        `json:"content,omitempty"` // digest of what the set permits (its policies and its boundary); empty: not read
 }
 
 // Group is a group of the identity store. Its name is unique in its store.
@@ -91,6 +93,8 @@ type Person struct {
 	Email  string    `json:"email,omitempty"`
 	Status Status    `json:"status,omitempty"`
 	Groups []GroupID `json:"groups,omitempty"`
+	// Joined says when the person was first seen in a group, for groups that they were not in when the organization was first read.
+	Joined map[GroupID]time.Time `json:"joined,omitempty"`
 }
 
 // In reports whether the person is in the group.
@@ -103,11 +107,14 @@ func (p Person) In(g GroupID) bool {
 	return false
 }
 
-// Target is what access is given to: one permission set in one account.
+// Target is what access is given to: one permission set in one account, or one IAM role there.
 type Target struct {
 	Account       AccountID `json:"account"`
-	PermissionSet string    `json:"permissionSet"` // ARN
+	PermissionSet string    `json:"permissionSet"` // ARN; or, for an IAM role, RolePrefix and the role's path and name, as in role/ops/Deployer
 }
+
+// RolePrefix begins the name of a target that is an IAM role and not a permission set.
+const RolePrefix = "role/"
 
 // PrincipalKind says whether an assignment is a person's or a group's.
 type PrincipalKind string
