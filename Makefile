@@ -56,6 +56,7 @@ faults:
 generate:
 	$(GO) test ./access -run Drawing -update
 	$(GO) test ./internal/api -run TestTheDocument -update
+	$(GO) test ./internal/cli -run TestTheManual -update
 	cd internal/api/client && $(GO) run $(OAPI) -config config.yaml ../openapi.json
 	if $(GO) test ./internal/store -run TestTheQueriesAreGenerated >/dev/null; then echo "queries are up to date"; \
 	else cd internal/store && CGO_ENABLED=1 $(GO) run $(SQLC) generate && cd ../.. && $(GO) test ./internal/store -run TestTheQueriesAreGenerated -update; fi
