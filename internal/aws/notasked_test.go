@@ -170,9 +170,9 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 		"a signature that is not right": quoting, "garbage": raw(200, "<html>"), "a server error": refused(500, "InternalServerException"), "a closed connection": dropped(""),
 	} {
 		t.Run(name, func(t *testing.T) {
-			heard := 0
+			var heard atomic.Int64
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				heard++
+				heard.Add(1)
 				if r.Header.Get("X-Amz-Security-Token") != token {
 					t.Errorf("the call came without the token: %v", r.Header)
 				}
@@ -186,8 +186,8 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 			center := NewCenter(a.config, oneARN, "d-1111111111")
 			k := access.Key{Way: access.Assignment, Person: nobodyKnows, Target: org.Target{Account: management, PermissionSet: oneARN + "/ps-1111111111111111"}}
 			_, err := NewAssignments(a.config, center).Create(t.Context(), k)
-			if err == nil || heard != 1 {
-				t.Fatalf("heard %d calls; %v", heard, err)
+			if err == nil || heard.Load() != 1 {
+				t.Fatalf("heard %d calls; %v", heard.Load(), err)
 			}
 			for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), said.String()} {
 				if strings.Contains(text, secret) || strings.Contains(text, token) {

@@ -304,7 +304,8 @@ func (m *mortals) born() {
 // process has died.
 func (m *mortals) live(most time.Duration, is func() bool) bool {
 	m.Helper()
-	patience := time.After(60 * time.Second)
+	patience := time.NewTimer(60 * time.Second)
+	defer patience.Stop()
 	for end := m.Clock.Now().Add(most); !is(); {
 		if !m.Clock.Now().Before(end) {
 			m.Fatalf("it does not happen within %s\n%s", most, m.Log)
@@ -317,7 +318,8 @@ func (m *mortals) live(most time.Duration, is func() bool) bool {
 		case <-m.dead:
 			return false
 		case <-m.rests.changed:
-		case <-patience:
+			patience.Reset(60 * time.Second)
+		case <-patience.C:
 			m.Fatalf("the process neither rests nor dies\n%s", m.Log)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,20 +21,65 @@ import (
 type kept struct {
 	*rig.Rig
 	keeper *Keeper
+	clock  *restClock
 	stop   func()
+}
+
+// restClock is the clock of a lane, and knows whether the lane waits for it. Nothing but the lane asks it.
+type restClock struct {
+	*sandbox.ManualClock
+	lane    *lane
+	mu      sync.Mutex
+	resting bool
+	until   time.Time
+	changed chan struct{}
+}
+
+func (c *restClock) Now() time.Time {
+	c.rest(false, time.Time{})
+	return c.ManualClock.Now()
+}
+
+func (c *restClock) After(d time.Duration) <-chan time.Time {
+	until := c.ManualClock.Now().Add(d)
+	fires := c.ManualClock.After(d)
+	c.rest(len(c.lane.carrying) == 0, until)
+	return fires
+}
+
+func (c *restClock) rest(is bool, until time.Time) {
+	c.mu.Lock()
+	c.resting, c.until = is, until
+	c.mu.Unlock()
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// idle reports whether the lane waits for the clock, and for nothing else.
+func (c *restClock) idle() bool {
+	if len(c.lane.wake) > 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.resting && c.ManualClock.Now().Before(c.until)
 }
 
 func keep(t *testing.T, r *rig.Rig, holder string, o Options) *kept {
 	t.Helper()
 	o.Limits.CallsPerSecond = 10000 // the clock stands between calls, and so would the lane
-	k, err := New(r.Broker, r.Store, r.Clock, slog.New(slog.NewTextHandler(r.Log, nil)), holder, o)
+	clock := &restClock{ManualClock: r.Clock, changed: make(chan struct{}, 1)}
+	k, err := New(r.Broker, r.Store, clock, slog.New(slog.NewTextHandler(r.Log, nil)), holder, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	clock.lane = k.lane
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- k.Run(ctx) }()
-	v := &kept{Rig: r, keeper: k}
+	v := &kept{Rig: r, keeper: k, clock: clock}
 	v.stop = func() {
 		cancel()
 		if done == nil {
@@ -48,22 +94,23 @@ func keep(t *testing.T, r *rig.Rig, holder string, o Options) *kept {
 	return v
 }
 
-// until moves the clock on, as AWS and the lane need it, until something is true. What happens is waited for, not slept for:
-// the lane waits on the clock when it has nothing to do.
+// until moves the clock on while the lane waits for it, until something is true.
 func (k *kept) until(what string, most time.Duration, is func() bool) {
 	k.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	patience := time.After(60 * time.Second)
 	for end := k.Clock.Now().Add(most); !is(); {
-		if !k.Clock.Now().Before(end) || time.Now().After(deadline) {
+		if !k.Clock.Now().Before(end) {
 			k.Fatalf("not within %s: %s\n%s", most, what, k.Log)
 		}
-		idle, cancel := context.WithDeadline(k.Context(), deadline)
-		err := k.Clock.Await(idle, 1) // the lane rests
-		cancel()
-		if err != nil {
-			k.Fatalf("%s: the lane never rests: %v\n%s", what, err, k.Log)
+		if k.clock.idle() {
+			k.Clock.Advance(200 * time.Millisecond)
+			continue
 		}
-		k.Clock.Advance(200 * time.Millisecond)
+		select {
+		case <-k.clock.changed:
+		case <-patience:
+			k.Fatalf("%s: the lane never rests\n%s", what, k.Log)
+		}
 	}
 }
 
