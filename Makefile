@@ -55,7 +55,7 @@ faults:
 # Generated files: the drawings in the docs, the OpenAPI document and its client, the queries.
 generate:
 	$(GO) test ./access -run Drawing -update
-	$(GO) test ./internal/api -run TestTheDocument -update
+	$(GO) run ./internal/api/document internal/api/openapi.json
 	$(GO) test ./internal/cli -run TestTheManual -update
 	cd internal/api/client && $(GO) run $(OAPI) -config config.yaml ../openapi.json
 	if $(GO) test ./internal/store -run TestTheQueriesAreGenerated >/dev/null; then echo "queries are up to date"; \

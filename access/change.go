@@ -14,6 +14,7 @@ import (
 type Change struct {
 	Request  *Request
 	Grants   []Grant
+	Reviews  []Review
 	Events   []audit.Event
 	Promises []Promise
 }

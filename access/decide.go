@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,32 +12,38 @@ import (
 	"sparekey/rules"
 )
 
-// Approve is by's yes to every pending line that by may decide. Who may is resolved now, under the rules and the
-// organization of this moment; by is as AWS described them a moment ago. Approvals that were given before count as far as
-// those who gave them still may.
-func (r Request) Approve(by org.Person, comment string, in rules.Set, now time.Time) (Change, error) {
+// Approve is by's yes to every pending line that by may decide, for what was asked or for fewer minutes (0: what was asked).
+// Who may is resolved now, under the rules and the organization of this moment; by is as AWS described them a moment ago.
+// Approvals that were given before count as far as those who gave them still may, and as far as what they were given for is
+// what is asked now: the same rule to the letter, and a permission set that permits the same.
+func (r Request) Approve(by org.Person, comment string, minutes int, in rules.Set, now time.Time) (Change, error) {
 	d, err := r.decider(by, comment, in, now)
 	if err != nil {
 		return Change{}, err
+	}
+	if minutes < 0 || minutes > r.Minutes {
+		return Change{}, problem(ErrInvalid, "%s asks for %s; it can be approved for that or for less", r.ID, rules.Short(r.Duration()))
 	}
 	var agreed, approved []int
 	c := Change{Request: &d.request}
 	for i := range d.request.Lines {
 		l := &d.request.Lines[i]
-		verdict, ok := d.may(*l)
+		verdict, vote, ok := d.may(*l)
 		if !ok {
 			continue
 		}
-		if slices.ContainsFunc(l.Approvals, func(a Approval) bool { return a.By.ID == by.ID }) {
-			d.cannot(*l, "you approved it already; it needs somebody else too")
+		if verdict.Needs.Comment && strings.TrimSpace(comment) == "" {
+			d.cannot(*l, fmt.Sprintf("%s wants a comment from those who approve", verdict.Rule))
 			continue
 		}
-		l.Rule, l.Needs, l.Nobody = verdict.Rule, verdict.Needs, verdict.Nobody
-		l.Approvals = append(l.Approvals, Approval{named(by), d.now, comment})
-		if d.standing(*l) < verdict.Needs.Approvals {
+		l.judged(verdict)
+		vote.At = d.now
+		l.Approvals = append(l.Approvals, Approval{Vote: vote, Bound: bound(verdict), Minutes: cmp.Or(minutes, l.Minutes), Comment: comment})
+		if !d.in.Progress(d.caseOf(*l, verdict), by).Done(verdict.Needs) {
 			agreed = append(agreed, l.Number)
 			continue
 		}
+		l.Minutes = l.shortest(bound(verdict))
 		l.State, l.Decided = Approved, &Decision{By: personActor(named(by)), At: d.now, Comment: comment}
 		approved = append(approved, l.Number)
 		c.Grants = append(c.Grants, newGrant(d.request, *l, d.now))
@@ -52,10 +59,24 @@ func (r Request) Approve(by org.Person, comment string, in rules.Set, now time.T
 	if len(agreed) > 0 {
 		details["agreed"] = numbers(agreed)
 	}
+	if minutes > 0 {
+		details.number("minutes", minutes)
+	}
 	if err := d.record(&c, r, command, details); err != nil {
 		return Change{}, err
 	}
 	return c, c.recordNewGrants(d.now)
+}
+
+// shortest is how long those approved it for who approved it for the least.
+func (l Line) shortest(to rules.Bound) int {
+	least := l.Minutes
+	for _, a := range l.Approvals {
+		if a.Bound == to {
+			least = min(least, a.Minutes)
+		}
+	}
+	return least
 }
 
 // Reject is by's no to every pending line that by may decide. One no is enough.
@@ -67,7 +88,7 @@ func (r Request) Reject(by org.Person, comment string, in rules.Set, now time.Ti
 	var rejected []int
 	for i := range d.request.Lines {
 		l := &d.request.Lines[i]
-		if _, ok := d.may(*l); ok {
+		if d.mayReject(*l) {
 			l.State, l.Decided = Rejected, &Decision{By: personActor(named(by)), At: d.now, Comment: comment}
 			rejected = append(rejected, l.Number)
 		}
@@ -87,8 +108,7 @@ func (r Request) Decidable(by org.Person, in rules.Set, now time.Time) []int {
 	}
 	var lines []int
 	for _, l := range r.Lines {
-		given := slices.ContainsFunc(l.Approvals, func(a Approval) bool { return a.By.ID == by.ID })
-		if _, ok := d.may(l); ok && !given {
+		if _, _, ok := d.may(l); ok {
 			lines = append(lines, l.Number)
 		}
 	}
@@ -103,7 +123,7 @@ func (r Request) Concerns(p org.Person) bool {
 	return slices.ContainsFunc(r.Lines, func(l Line) bool {
 		decided := l.Decided != nil && l.Decided.By.ID == string(p.ID)
 		agreed := slices.ContainsFunc(l.Approvals, func(a Approval) bool { return a.By.ID == p.ID })
-		return decided || agreed || l.Needs.Approvals > 0 && l.Needs.MayApprove(p, r.Requester.ID) == ""
+		return decided || agreed || p.Status == org.StatusEnabled && l.Needs.Includes(p)
 	})
 }
 
@@ -138,8 +158,40 @@ func (d *decider) cannot(l Line, why string) {
 	d.why = append(d.why, fmt.Sprintf("%s: %s", l.Target, why))
 }
 
-// may judges a line anew and reports whether by may decide it.
-func (d *decider) may(l Line) (rules.Decision, bool) {
+// may judges a line anew and returns the vote that by can give to it, if any.
+func (d *decider) may(l Line) (rules.Decision, rules.Vote, bool) {
+	verdict, ok := d.judge(l)
+	if !ok {
+		return verdict, rules.Vote{}, false
+	}
+	if verdict.Waits != "" {
+		d.cannot(l, verdict.Waits)
+		return verdict, rules.Vote{}, false
+	}
+	vote, why := d.in.MayApprove(d.caseOf(l, verdict), d.by)
+	if why != "" {
+		d.cannot(l, why)
+	}
+	return verdict, vote, why == ""
+}
+
+// mayReject reports whether by may say no: whoever has a say at this moment, also one who said yes before.
+func (d *decider) mayReject(l Line) bool {
+	verdict, ok := d.judge(l)
+	if !ok {
+		return false
+	}
+	about := d.caseOf(l, verdict)
+	about.Votes = slices.DeleteFunc(about.Votes, func(v rules.Vote) bool { return v.By.ID == d.by.ID })
+	_, why := d.in.MayApprove(about, d.by)
+	if why != "" {
+		d.cannot(l, why)
+	}
+	return why == ""
+}
+
+// judge judges a pending line anew.
+func (d *decider) judge(l Line) (rules.Decision, bool) {
 	if l.State != Pending {
 		return rules.Decision{}, false
 	}
@@ -154,39 +206,35 @@ func (d *decider) may(l Line) (rules.Decision, bool) {
 	case verdict.Needs.Approvals == 0:
 		d.cannot(l, fmt.Sprintf("%s now gives it without approval; %s can ask again", verdict.Rule, d.requester.User))
 	default:
-		why := verdict.Needs.MayApprove(d.by, d.requester.ID)
-		if why == "" {
-			return verdict, true
-		}
-		d.cannot(l, why)
+		return verdict, true
 	}
 	return rules.Decision{}, false
 }
 
+func (d *decider) caseOf(l Line, verdict rules.Decision) rules.Case {
+	return rules.Case{Needs: verdict.Needs, Requester: d.requester.ID, Asked: d.request.AskedAt, Sensitive: verdict.Sensitive, Votes: l.votes(verdict)}
+}
+
+// Case is what is to be agreed to of a line, as it was judged last.
+func (r Request) Case(l Line) rules.Case {
+	return rules.Case{
+		Needs: l.Needs, Requester: r.Requester.ID, Asked: r.AskedAt, Sensitive: l.Sensitive, Votes: votes(l.Approvals, rules.Bound{Rule: l.Rule.Digest, Content: l.Content}),
+	}
+}
+
 func (r Request) ask(l Line) rules.Ask {
-	return rules.Ask{Target: l.Target.Target, For: r.Duration(), Reason: r.Reason}
+	return rules.Ask{Target: l.Target.Target, For: time.Duration(l.Minutes) * time.Minute, Reason: r.Reason, Ticket: r.Ticket, Start: r.StartAt}
 }
 
-// standing counts the approvals of a line by those who may give one now.
-func (d *decider) standing(l Line) int {
-	return standing(l.Approvals, l.Needs, d.requester.ID, d.in.Organization(), d.by)
-}
-
-// standing counts approvals whose givers may still give them. known are people who were just read live.
-func standing(approvals []Approval, n rules.Needs, requester org.PersonID, m *org.Mirror, known ...org.Person) int {
-	count := 0
-	for _, a := range approvals {
-		giver, ok := m.Person(a.By.ID)
-		for _, k := range known {
-			if k.ID == a.By.ID {
-				giver, ok = k, true
-			}
-		}
-		if ok && n.MayApprove(giver, requester) == "" {
-			count++
+// Asks are what the rules are asked about the lines that wait for a decision.
+func (r Request) Asks() []rules.Ask {
+	var asks []rules.Ask
+	for _, l := range r.Lines {
+		if l.State == Pending {
+			asks = append(asks, r.ask(l))
 		}
 	}
-	return count
+	return asks
 }
 
 func (d *decider) refused() error {
@@ -217,7 +265,7 @@ func (r Request) Lapse(now time.Time) (Change, error) {
 	if now.Before(r.LapsesAt) || !r.Open() {
 		return Change{}, nil
 	}
-	return r.close(lapseLine, Lapsed, partActor("clock"), "nobody decided within "+rules.Short(LapseAfter), now)
+	return r.close(lapseLine, Lapsed, partActor("clock"), "nobody decided within "+rules.Short(r.LapsesAt.Sub(r.AskedAt)), now)
 }
 
 func (r Request) close(command lineCommand, state LineState, by audit.Actor, why string, now time.Time) (Change, error) {

@@ -16,7 +16,7 @@ func (g Grant) MayEnd(by org.Person) string {
 	if by.ID == g.Person.ID || slices.ContainsFunc(g.Approvals, func(a Approval) bool { return a.By.ID == by.ID }) {
 		return ""
 	}
-	if g.Needs.Approvals > 0 && g.Needs.MayApprove(by, g.Person.ID) == "" {
+	if by.Status == org.StatusEnabled && g.Needs.Includes(by) {
 		return ""
 	}
 	return fmt.Sprintf("%s belongs to %s, and %s could not have approved it", g.ID, g.Person.User, by.User)

@@ -18,6 +18,7 @@ type Facts struct {
 	Assigned bool    // whether AWS lists the assignment
 	Others   []Grant // every other grant with the same key that is not over
 	Creates  []Seen  // recent creates of the same key, by anybody; needed when the assignment is listed and [Leftover] says so
+	NewID    func(kind string) string
 }
 
 // Leftover reports whether any of the grants has ended but may still show in AWS, or land there late.
@@ -29,17 +30,21 @@ func Leftover(others []Grant) bool {
 // the assignment, and its answer goes to [Grant.CreateAnswered].
 func (g Grant) Begin(f Facts, now time.Time) (c Change, call bool, err error) {
 	now = moment(now)
-	if why, later := g.hindrance(f); why != "" {
-		if later {
-			c, err = g.Postpone(why, now)
-		} else {
-			c, err = g.refuse(why, now)
-		}
+	switch why, kind := g.hindrance(f); kind {
+	case passing:
+		c, err = g.Postpone(why, now)
 		return c, false, err
+	case lasting:
+		c, err = g.refuse(why, now)
+		return c, false, err
+	case otherTerms:
+		c, err = g.askAnew(why, f, now)
+		return c, false, err
+	case noHindrance:
 	}
 	held := g.holder(f, now)
 	c, err = g.lane(beginGrant, now, detail{"held": string(held)}, func(n *Grant) {
-		n.Held, n.BegunAt, n.HardEnd = held, now, now.Add(g.Duration()+HardMargin)
+		n.Held, n.BegunAt, n.HardEnd = held, now, g.hardEnd(now)
 		n.Trouble, n.Tries, n.NextTry = "", 0, now
 		if held == Ours {
 			n.Create = &Operation{SentAt: now}
@@ -48,29 +53,75 @@ func (g Grant) Begin(f Facts, now time.Time) (c Change, call bool, err error) {
 	return c, held == Ours, err
 }
 
+// hindering says what becomes of a grant that may not begin.
+type hindering int
+
+const (
+	noHindrance hindering = iota
+	passing               // it may pass
+	lasting
+	otherTerms // what was approved is no longer what would be given: it is asked anew
+)
+
 // hindrance says why the grant may not begin, and whether that may pass.
-func (g Grant) hindrance(f Facts) (why string, later bool) {
+func (g Grant) hindrance(f Facts) (string, hindering) {
 	switch {
 	case f.Person.Status.Gone():
-		return fmt.Sprintf("%s is %s in the directory", g.Person.User, f.Person.Status), false
+		return fmt.Sprintf("%s is %s in the directory", g.Person.User, f.Person.Status), lasting
 	case f.Person.Status == org.StatusUnknown:
-		return fmt.Sprintf("AWS does not say whether %s is enabled", g.Person.User), true
+		return fmt.Sprintf("AWS does not say whether %s is enabled", g.Person.User), passing
 	case !f.Rules.Ready():
-		return "the organization has not been read yet", true
+		return "the organization has not been read yet", passing
 	}
 	for _, o := range f.Others {
 		if o.busy() {
-			return fmt.Sprintf("grant %s of the same access is %s", o.ID, o.State), true
+			return fmt.Sprintf("grant %s of the same access is %s", o.ID, o.State), passing
 		}
 	}
-	ask := rules.Ask{Target: g.Target.Target, For: g.Duration(), Reason: g.Reason}
-	ok, whyNot := f.Rules.Stands(f.Person, ask, func(n rules.Needs) int {
-		return standing(g.Approvals, n, g.Person.ID, f.Rules.Organization())
+	ok, anew, whyNot := f.Rules.Stands(f.Person, g.Ask(), g.Rule, rules.Bound{Rule: g.Rule.Digest, Content: g.Content}, func(n rules.Needs) bool {
+		return g.Needs.Approvals == 0 || f.Rules.Progress(g.caseOf(n)).Done(n)
 	})
-	if !ok {
-		return "the rules no longer allow it: " + strings.Join(whyNot, "; "), false
+	why := strings.Join(whyNot, "; ")
+	switch {
+	case ok:
+		return "", noHindrance
+	case anew:
+		return why, otherTerms
+	case g.Service != "" && strings.HasPrefix(why, g.Service):
+		return why, passing // the service that checks the ticket does not answer
 	}
-	return "", false
+	return "the rules no longer allow it: " + why, lasting
+}
+
+// Ask is what the rules are asked about the grant before it starts.
+func (g Grant) Ask() rules.Ask {
+	return rules.Ask{Target: g.Target.Target, For: g.Duration(), Reason: g.Reason, Ticket: g.Ticket}
+}
+
+func (g Grant) caseOf(n rules.Needs) rules.Case {
+	return rules.Case{
+		Needs: n, Requester: g.Person.ID, Asked: g.AskedAt, Sensitive: g.Sensitive, Votes: votes(g.Approvals, rules.Bound{Rule: g.Rule.Digest, Content: g.Content}),
+	}
+}
+
+// askAnew refuses a grant whose terms have changed since they were approved, and asks for the same under those of now, in
+// its person's name. Where the rules of now do not allow it either, it is only refused.
+func (g Grant) askAnew(why string, f Facts, now time.Time) (Change, error) {
+	asked, err := Ask(f.Person, Wish{Targets: []org.Target{g.Target.Target}, Duration: g.Duration(), Reason: g.Reason, Ticket: g.Ticket}, f.Rules, now, f.NewID)
+	var p *Problem
+	if errors.As(err, &p) {
+		return g.refuse("the rules no longer allow it: "+why, now)
+	}
+	if err != nil {
+		return Change{}, err
+	}
+	c, err := g.refuse(fmt.Sprintf("%s; it was asked for anew as %s", why, asked.Request.ID), now)
+	if err != nil {
+		return Change{}, err
+	}
+	asked.Grants = append(c.Grants, asked.Grants...)
+	asked.Events = append(c.Events, asked.Events...)
+	return asked, nil
 }
 
 // holder says whose an assignment is that AWS lists, or would be.
@@ -127,10 +178,19 @@ func (g Grant) refuse(why string, now time.Time) (Change, error) {
 // Postpone leaves a grant waiting that cannot begin for a reason that may pass. After an hour it is refused.
 func (g Grant) Postpone(why string, now time.Time) (Change, error) {
 	now = moment(now)
-	if !now.Before(g.ApprovedAt.Add(StartWithin)) {
+	if !now.Before(latest(g.ApprovedAt, g.StartAt).Add(StartWithin)) {
 		return g.refuse("it could not begin within "+rules.Short(StartWithin)+": "+why, now)
 	}
 	return g.lane(postponeGrant, now, detail{"why": why}, func(n *Grant) { n.hindered(why, now) })
+}
+
+// hardEnd is when a grant that begins now ends whatever happens: not after the ticket's window or the rule's hours either.
+func (g Grant) hardEnd(now time.Time) time.Time {
+	hard := now.Add(g.Duration() + HardMargin)
+	if !g.NotAfter.IsZero() && g.NotAfter.Before(hard) {
+		return g.NotAfter
+	}
+	return hard
 }
 
 // hindered counts a try without success and sets the next.
@@ -277,10 +337,14 @@ func (g Grant) Confirm(assigned bool, now time.Time) (Change, error) {
 	case !g.wanted() || g.State == Active:
 		return Change{}, nil
 	case assigned:
-		return g.lane(confirm, now, detail{"held": string(g.Held)}, func(n *Grant) {
+		c, err := g.lane(confirm, now, detail{"held": string(g.Held)}, func(n *Grant) {
 			n.helped(now)
 			n.ActiveAt, n.EndsAt, n.NextTry = now, earliest(now.Add(g.Duration()), g.HardEnd), time.Time{}
 		})
+		if err != nil || g.Review == nil {
+			return c, err
+		}
+		return c, c.review(c.Grants[0], now)
 	case g.Held != Ours || g.Tries >= listings:
 		return g.lane(hinder, now, detail{"seen": "not listed", "held": string(g.Held)}, func(n *Grant) {
 			n.Held, n.Create, n.NextTry = Ours, &Operation{SentAt: now, Outcome: NotTaken}, now

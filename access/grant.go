@@ -47,6 +47,7 @@ const (
 	hinder        grantCommand = "hinder"  // AWS did not do its part
 	confirm       grantCommand = "confirm" // AWS lists it
 	fail          grantCommand = "fail"    // AWS will not create it: undo what may be there
+	vendGrant     grantCommand = "vend"    // credentials of a session
 	endGrant      grantCommand = "end"
 	remove        grantCommand = "remove" // about to call delete
 	acceptRemoval grantCommand = "accept removal"
@@ -82,8 +83,9 @@ var grantTable = table[GrantState, grantCommand]{
 		stick:    {Stuck, "grant.stuck"},
 	},
 	Active: {
-		inherit:  {Active, "grant.inherited"},
-		endGrant: {Ending, "grant.ending"},
+		vendGrant: {Active, "grant.vended"},
+		inherit:   {Active, "grant.inherited"},
+		endGrant:  {Ending, "grant.ending"},
 	},
 	Ending: {
 		accept:        {Ending, "grant.create-accepted"},
@@ -160,17 +162,21 @@ type Key struct {
 
 // Grant is one person's access to one target for one stretch of time.
 type Grant struct {
-	ID         string      `json:"id"`
-	Version    int64       `json:"version"`
-	State      GrantState  `json:"state"`
-	Request    string      `json:"request"`
-	Line       int         `json:"line"`
-	Person     Named       `json:"person"`
-	Way        Way         `json:"way"`
-	Group      org.GroupID `json:"group,omitempty"` // of a membership
-	Target     Place       `json:"target"`
-	Minutes    int         `json:"minutes"`
-	Reason     string      `json:"reason,omitempty"`
+	ID      string     `json:"id"`
+	Version int64      `json:"version"`
+	State   GrantState `json:"state"`
+	Request string     `json:"request"`
+	Line    int        `json:"line"`
+	Person  Named      `json:"person"`
+	Target  Place      `json:"target"`
+	Minutes int        `json:"minutes"`
+	Reason  string     `json:"reason,omitempty"`
+	Ticket  string     `json:"ticket,omitempty"`
+	AskedAt time.Time  `json:"askedAt,omitzero"`
+	StartAt time.Time  `json:"startAt,omitzero"`  // not before
+	Extends string     `json:"extends,omitempty"` // the grant that this one goes on after
+	Freely  int        `json:"freely,omitempty"`  // minutes of extensions up to here that nobody approved
+	Terms
 	Rule       rules.Ref   `json:"rule"`
 	Needs      rules.Needs `json:"needs"`
 	Approvals  []Approval  `json:"approvals,omitempty"`
@@ -190,6 +196,8 @@ type Grant struct {
 	EndedAt  time.Time  `json:"endedAt,omitzero"`
 	Checks   int        `json:"checks,omitempty"` // listings after the end that did not show it
 	Failure  string     `json:"failure,omitempty"`
+
+	VendedUntil time.Time `json:"vendedUntil,omitzero"` // when the last credentials that were vended stop working
 
 	Trouble string    `json:"trouble,omitempty"` // what AWS said last that is in the way
 	Tries   int       `json:"tries,omitempty"`   // in a row without success
@@ -230,10 +238,22 @@ type Seen struct {
 }
 
 func newGrant(r Request, l Line, now time.Time) Grant {
-	return Grant{
-		ID: l.Grant, Request: r.ID, Line: l.Number, Person: r.Requester, Way: Assignment, Target: l.Target, Minutes: r.Minutes, Reason: r.Reason,
-		Rule: l.Rule, Needs: l.Needs, Approvals: append([]Approval(nil), l.Approvals...), ApprovedAt: now, NextTry: now,
+	g := Grant{
+		ID: l.Grant, Request: r.ID, Line: l.Number, Person: r.Requester, Target: l.Target, Minutes: l.Minutes, Reason: r.Reason, Ticket: r.Ticket,
+		AskedAt: r.AskedAt, StartAt: r.StartAt, Terms: l.Terms, Rule: l.Rule, Needs: l.Needs, Approvals: append([]Approval(nil), l.Approvals...),
+		ApprovedAt: now, NextTry: latest(now, r.StartAt),
 	}
+	if e := r.Extends; e != nil {
+		// It begins now and runs beside the other, so that nothing of the access is missing in between, and lasts as much longer.
+		g.Extends = e.Grant
+		if left := e.EndsAt.Sub(now); left > 0 {
+			g.Minutes += int((left + time.Minute - 1) / time.Minute)
+		}
+		if l.Needs.Approvals == 0 && l.Needs.Automatic != "" {
+			g.Freely = e.Freely + l.Minutes
+		}
+	}
+	return g
 }
 
 // recordNewGrants appends the events of the grants that a decision made.
@@ -335,6 +355,9 @@ func (g Grant) busy() bool { return g.State == Granting || g.State == Ending || 
 // target, and sure is false: it is the least that it can be. Before the grant is active it is not known.
 func (g Grant) LastMinute(now time.Time) (at time.Time, sure bool) {
 	session := time.Duration(g.Target.SessionMinutes) * time.Minute
+	if g.Way == Session {
+		return g.lastVended(now)
+	}
 	switch {
 	case g.BegunAt.IsZero():
 		return time.Time{}, false
@@ -346,4 +369,20 @@ func (g Grant) LastMinute(now time.Time) (at time.Time, sure bool) {
 		return time.Time{}, false
 	}
 	return moment(now).Add(session), false
+}
+
+// lastVended is the last minute of sessions that were vended: each denies everything after the grant's end, so an early end
+// leaves what was vended until then to its own end.
+func (g Grant) lastVended(now time.Time) (at time.Time, sure bool) {
+	switch {
+	case g.ActiveAt.IsZero():
+		return time.Time{}, false
+	case g.State == Active:
+		return g.EndsAt, true
+	}
+	ended := g.EndedAt
+	if ended.IsZero() {
+		ended = moment(now)
+	}
+	return latest(ended, earliest(g.VendedUntil, g.EndsAt)), !g.EndedAt.IsZero()
 }

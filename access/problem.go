@@ -11,6 +11,7 @@ var (
 	ErrRefused     = errors.New("refused")       // rules or roles do not allow it
 	ErrUnknown     = errors.New("not found")     // there is no such thing, or it is not for these eyes
 	ErrOver        = errors.New("over")          // it was decided, ended or changed before
+	ErrTooMany     = errors.New("too many")      // more than one person may ask for in a time
 	ErrUnavailable = errors.New("not available") // something that is needed to decide does not answer; later it may
 )
 

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -13,10 +14,11 @@ import (
 
 // Limits of what one request may hold.
 const (
-	MaxLines   = 50            // targets of one request
-	MaxText    = 500           // characters of a reason or a comment
-	LapseAfter = 3 * time.Hour // a line that nobody decided lapses
-	MaxMinutes = 366 * 24 * 60 // minutes of a request; rules give less
+	MaxLines   = 50                  // targets of one request
+	MaxText    = 500                 // characters of a reason or a comment
+	LapseAfter = 3 * time.Hour       // a line that nobody decided lapses
+	MaxMinutes = 366 * 24 * 60       // minutes of a request; rules give less
+	Ahead      = 30 * 24 * time.Hour // how long before its start something can be asked for
 )
 
 // LineState is where a line of a request stands.
@@ -36,6 +38,7 @@ type lineCommand string
 const (
 	askLine      lineCommand = "ask"
 	agreeLine    lineCommand = "agree"   // one of several approvals
+	recheckLine  lineCommand = "recheck" // what it waited for has answered
 	approveLine  lineCommand = "approve" // the last one, or the rule's own
 	rejectLine   lineCommand = "reject"
 	withdrawLine lineCommand = "withdraw"
@@ -48,6 +51,7 @@ var lineTable = table[LineState, lineCommand]{
 	"": {askLine: {Pending, "request.asked"}},
 	Pending: {
 		agreeLine:    {Pending, "request.agreed"},
+		recheckLine:  {Pending, "request.rechecked"},
 		approveLine:  {Approved, "request.approved"},
 		rejectLine:   {Rejected, "request.rejected"},
 		withdrawLine: {Withdrawn, "request.withdrawn"},
@@ -63,23 +67,71 @@ type Request struct {
 	Requester Named     `json:"requester"`
 	Reason    string    `json:"reason,omitempty"`
 	Minutes   int       `json:"minutes"`
+	Ticket    string    `json:"ticket,omitempty"`
+	StartAt   time.Time `json:"startAt,omitzero"` // when it is to begin; zero: once it is approved
 	AskedAt   time.Time `json:"askedAt"`
 	LapsesAt  time.Time `json:"lapsesAt"`
+	Extends   *Extended `json:"extends,omitempty"`
 	Lines     []Line    `json:"lines"`
+}
+
+// Extended is the grant that a request is to extend.
+type Extended struct {
+	Grant  string    `json:"grant"`
+	EndsAt time.Time `json:"endsAt"` // of that grant, when it was asked
+	Freely int       `json:"freely"` // minutes of extensions so far that nobody approved
 }
 
 // Line is one target of a request.
 type Line struct {
-	Number    int         `json:"number"` // from 1
-	State     LineState   `json:"state"`
-	Target    Place       `json:"target"`
-	Rule      rules.Ref   `json:"rule"`  // under which it was judged last
-	Needs     rules.Needs `json:"needs"` // what that rule asked for
-	Nobody    string      `json:"nobody,omitempty"`
-	Approvals []Approval  `json:"approvals,omitempty"`
-	Decided   *Decision   `json:"decided,omitempty"`
-	Grant     string      `json:"grant"` // the id that its grant has or would have
+	Number int         `json:"number"` // from 1
+	State  LineState   `json:"state"`
+	Target Place       `json:"target"`
+	Rule   rules.Ref   `json:"rule"`  // under which it was judged last
+	Needs  rules.Needs `json:"needs"` // what that rule asked for
+	Terms
+	Minutes   int        `json:"minutes"` // what was asked for, or less when less was approved
+	Waits     string     `json:"waits,omitempty"`
+	Nobody    string     `json:"nobody,omitempty"`
+	Approvals []Approval `json:"approvals,omitempty"`
+	Decided   *Decision  `json:"decided,omitempty"`
+	Grant     string     `json:"grant"` // the id that its grant has or would have
 }
+
+// Terms is what else the rule said to a line.
+type Terms struct {
+	Way       Way              `json:"way"`
+	Group     org.GroupID      `json:"group,omitempty"`   // of a membership
+	Content   string           `json:"content,omitempty"` // digest of what the permission set permits
+	Service   string           `json:"service,omitempty"` // that checks the ticket
+	NotAfter  time.Time        `json:"notAfter,omitzero"` // the end of the ticket's window, or of the rule's hours
+	Sensitive bool             `json:"sensitive,omitempty"`
+	Review    *rules.Reviewers `json:"review,omitempty"`
+}
+
+func termsOf(d rules.Decision) Terms {
+	return Terms{Way(d.Way), d.Group, d.Content, d.Ticket, moment(d.Until), d.Sensitive, d.Review}
+}
+
+// judged puts a decision of the rules into the line.
+func (l *Line) judged(d rules.Decision) {
+	l.Rule, l.Needs, l.Nobody, l.Waits, l.Terms = d.Rule, d.Needs, d.Nobody, d.Waits, termsOf(d)
+}
+
+// votes are the approvals that were given for exactly what a decision is about.
+func (l Line) votes(d rules.Decision) []rules.Vote { return votes(l.Approvals, bound(d)) }
+
+func votes(approvals []Approval, to rules.Bound) []rules.Vote {
+	var all []rules.Vote
+	for _, a := range approvals {
+		if a.Bound == to {
+			all = append(all, a.Vote)
+		}
+	}
+	return all
+}
+
+func bound(d rules.Decision) rules.Bound { return rules.Bound{Rule: d.Rule.Digest, Content: d.Content} }
 
 // Place is a target with its names at the moment of asking, for people and records.
 type Place struct {
@@ -91,11 +143,12 @@ type Place struct {
 
 func (p Place) String() string { return p.AccountName + " " + p.PermissionSetName }
 
-// Approval is one person's yes to one line.
+// Approval is one person's yes to one line, with what it was given for.
 type Approval struct {
-	By      Named     `json:"by"`
-	At      time.Time `json:"at"`
-	Comment string    `json:"comment,omitempty"`
+	rules.Vote
+	Bound   rules.Bound `json:"bound"`
+	Minutes int         `json:"minutes"`
+	Comment string      `json:"comment,omitempty"`
 }
 
 // Decision is who or what closed a line, and when.
@@ -123,26 +176,37 @@ type Wish struct {
 	Targets  []org.Target
 	Duration time.Duration
 	Reason   string
+	Ticket   string
+	Start    time.Time // zero: as soon as it is approved
+	Extends  *Grant    // the grant that is to last longer by Duration; its target is the only one
 }
 
 // Ask makes a request of what by wishes, if the rules allow every line of it. Lines whose rule agrees by itself are approved
 // at once. newID makes ids: "req" for the request, "g" for grants.
 func Ask(by org.Person, w Wish, in rules.Set, now time.Time, newID func(kind string) string) (Change, error) {
-	w.Reason = strings.TrimSpace(w.Reason)
-	if err := w.check(); err != nil {
+	w.Reason, w.Ticket, w.Start = strings.TrimSpace(w.Reason), strings.TrimSpace(w.Ticket), moment(w.Start)
+	now = moment(now)
+	if err := w.check(by, in.Organization(), now); err != nil {
 		return Change{}, err
 	}
-	now = moment(now)
-	r := Request{ID: newID("req"), Requester: named(by), Reason: w.Reason, Minutes: int(w.Duration.Minutes()), AskedAt: now, LapsesAt: now.Add(LapseAfter)}
+	r := Request{
+		ID: newID("req"), Requester: named(by), Reason: w.Reason, Minutes: int(w.Duration.Minutes()), Ticket: w.Ticket, StartAt: w.Start,
+		AskedAt: now, LapsesAt: latest(now.Add(LapseAfter), w.Start), Extends: w.extended(),
+	}
 	var refused []string
 	for i, t := range w.Targets {
-		d := in.Judge(by, rules.Ask{Target: t, For: w.Duration, Reason: w.Reason})
-		place := PlaceOf(t, in.Organization())
+		l := Line{Number: i + 1, State: Pending, Target: PlaceOf(t, in.Organization()), Minutes: r.Minutes}
+		d := in.Judge(by, r.ask(l))
+		if d.Allowed {
+			d = w.extension(d, now)
+		}
 		if !d.Allowed {
-			refused = append(refused, fmt.Sprintf("%s: %s", place, strings.Join(d.Why, "; ")))
+			refused = append(refused, fmt.Sprintf("%s: %s", l.Target, strings.Join(d.Why, "; ")))
 			continue
 		}
-		r.Lines = append(r.Lines, Line{Number: i + 1, State: Pending, Target: place, Rule: d.Rule, Needs: d.Needs, Nobody: d.Nobody, Grant: newID("g")})
+		l.judged(d)
+		l.Grant = newID("g")
+		r.Lines = append(r.Lines, l)
 	}
 	if len(refused) > 0 {
 		return Change{}, refusal(refused, len(w.Targets))
@@ -165,6 +229,39 @@ func Ask(by org.Person, w Wish, in rules.Set, now time.Time, newID func(kind str
 	return c, nil
 }
 
+func (w Wish) extended() *Extended {
+	if w.Extends == nil {
+		return nil
+	}
+	return &Extended{w.Extends.ID, w.Extends.EndsAt, w.Extends.Freely}
+}
+
+// extension changes what the rules say to a wish that extends a grant: it may need nobody, up to what the rule lets be
+// extended freely; and nothing reaches further ahead than the rule gives at once.
+func (w Wish) extension(d rules.Decision, now time.Time) rules.Decision {
+	g := w.Extends
+	if g == nil {
+		return d
+	}
+	if left := g.EndsAt.Sub(now); left+w.Duration > d.Longest {
+		return rules.Decision{Rule: d.Rule, Why: []string{fmt.Sprintf(
+			"%s gives at most %s at once, and %s are left of %s", d.Rule, rules.Short(d.Longest), rules.Short(left.Truncate(time.Minute)), g.ID)}}
+	}
+	freely := time.Duration(g.Freely)*time.Minute + w.Duration
+	if d.Needs.Approvals > 0 && d.Rule.Digest == g.Rule.Digest && freely <= d.Extend {
+		d.Needs = rules.Needs{Automatic: fmt.Sprintf("%s lets it be extended by %s in all without being approved anew", d.Rule, rules.Short(d.Extend))}
+		d.Nobody = ""
+	}
+	return d
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 func refusal(refused []string, of int) *Problem {
 	p := problem(ErrRefused, "%s", strings.Join(refused, "\n"))
 	if len(refused) < of {
@@ -173,15 +270,17 @@ func refusal(refused []string, of int) *Problem {
 	return p.hint("`sparekey access list` shows what you may ask for, `sparekey why` shows which rule decides")
 }
 
-// approveAutomatic approves the lines whose rule needs nobody.
+// approveAutomatic approves the lines whose rule needs nobody, and that wait for nothing.
 func (c *Change) approveAutomatic(r *Request, now time.Time) error {
 	old := r.copy()
 	var approved []int
+	because := ""
 	for i := range r.Lines {
 		l := &r.Lines[i]
-		if l.Needs.Approvals == 0 {
+		if l.State == Pending && l.Needs.Approvals == 0 && l.Waits == "" {
 			l.State = Approved
-			l.Decided = &Decision{By: partActor("rules"), At: now}
+			l.Decided = &Decision{By: partActor("rules"), At: now, Comment: l.Needs.Automatic}
+			because = l.Needs.Automatic
 			c.Grants = append(c.Grants, newGrant(*r, *l, now))
 			approved = append(approved, l.Number)
 		}
@@ -193,14 +292,73 @@ func (c *Change) approveAutomatic(r *Request, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := c.record(&old, r, step.event, partActor("rules"), now, detail{"lines": numbers(approved), "automatic": "true"}); err != nil {
+	d := detail{"lines": numbers(approved), "automatic": "true"}
+	if because != "" {
+		d["because"] = because
+	}
+	if err := c.record(&old, r, step.event, partActor("rules"), now, d); err != nil {
 		return err
 	}
 	return c.recordNewGrants(now)
 }
 
-func (w Wish) check() error {
+// Recheck judges the lines anew that wait for another system to answer: those whose rule needs nobody are approved when it
+// says yes, and rejected when the rules no longer allow them. While it does not answer, nothing changes.
+func (r Request) Recheck(by org.Person, in rules.Set, now time.Time) (Change, error) {
+	now = moment(now)
+	next := r.copy()
+	var changed, refused []int
+	for i := range next.Lines {
+		l := &next.Lines[i]
+		if l.State != Pending || l.Waits == "" {
+			continue
+		}
+		d := in.Judge(by, r.ask(*l))
+		switch {
+		case !d.Allowed:
+			l.State, l.Waits, l.Decided = Rejected, "", &Decision{By: partActor("rules"), At: now, Comment: strings.Join(d.Why, "; ")}
+			refused = append(refused, l.Number)
+		case d.Waits == "":
+			l.judged(d)
+			changed = append(changed, l.Number)
+		}
+	}
+	c := Change{Request: &next}
+	for _, do := range []struct {
+		lines   []int
+		command lineCommand
+	}{{changed, recheckLine}, {refused, rejectLine}} {
+		if len(do.lines) == 0 {
+			continue
+		}
+		step, err := lineTable.take(Pending, do.command)
+		if err != nil {
+			return Change{}, err
+		}
+		if err := c.record(&r, &next, step.event, partActor("rules"), now, detail{"lines": numbers(do.lines)}); err != nil {
+			return Change{}, err
+		}
+		r = next.copy()
+	}
+	if len(changed)+len(refused) == 0 {
+		return Change{}, nil
+	}
+	return c, c.approveAutomatic(&next, now)
+}
+
+// Waiting reports whether some line waits for another system to answer.
+func (r Request) Waiting() bool {
+	return slices.ContainsFunc(r.Lines, func(l Line) bool { return l.State == Pending && l.Waits != "" })
+}
+
+func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 	switch {
+	case w.Extends != nil && (w.Extends.Person.ID != by.ID || w.Extends.State != Active):
+		return problem(ErrRefused, "%s is not a live grant of yours", w.Extends.ID).hint("what is over can be asked for anew: `sparekey access again`")
+	case !w.Start.IsZero() && !w.Start.After(now):
+		return problem(ErrInvalid, "the start %s has passed", w.Start.Format(time.RFC3339)).hint("leave it out to begin at once")
+	case w.Start.After(now.Add(Ahead)):
+		return problem(ErrInvalid, "the start %s is more than %d days ahead", w.Start.Format(time.RFC3339), int(Ahead.Hours()/24))
 	case len(w.Targets) == 0:
 		return problem(ErrInvalid, "no account and permission set was named").hint("name at least one of each")
 	case len(w.Targets) > MaxLines:
@@ -211,9 +369,15 @@ func (w Wish) check() error {
 	seen := map[org.Target]bool{}
 	for _, t := range w.Targets {
 		if seen[t] {
-			return problem(ErrInvalid, "%s with %s is named twice", t.Account, t.PermissionSet)
+			return problem(ErrInvalid, "%s is named twice", PlaceOf(t, m))
 		}
 		seen[t] = true
+	}
+	if len(w.Ticket) > 64 {
+		return problem(ErrInvalid, "the ticket has more than 64 characters").hint("name it as in INC-4711")
+	}
+	if err := checkText("the ticket", w.Ticket); err != nil {
+		return err
 	}
 	return checkText("the reason", w.Reason)
 }

@@ -126,7 +126,7 @@ func (w *world) newID(kind string) string {
 }
 
 func (w *world) ask(user string, targets ...org.Target) (Change, error) {
-	return Ask(w.person(user), Wish{targets, 30 * time.Minute, "INC-1 rollback"}, w.set, start, w.newID)
+	return Ask(w.person(user), Wish{Targets: targets, Duration: 30 * time.Minute, Reason: "INC-1 rollback"}, w.set, start, w.newID)
 }
 
 // must returns the change or ends the test.
@@ -165,7 +165,7 @@ func TestEveryLineIsDecidedUnderItsOwnRule(t *testing.T) {
 		t.Errorf("promises %+v", p)
 	}
 	r := *c.Request
-	c = w.must(r.Approve(w.person("ren"), "go", w.set, start.Add(time.Minute)))
+	c = w.must(r.Approve(w.person("ren"), "go", 0, w.set, start.Add(time.Minute)))
 	if states(*c.Request) != "approved approved pending" || len(c.Grants) != 1 || kinds(c) != "request.approved grant.approved" || c.Events[0].Detail["agreed"] != "3" {
 		t.Fatalf("%s, %d grants, %s, %v", states(*c.Request), len(c.Grants), kinds(c), c.Events[0].Detail)
 	}
@@ -175,7 +175,7 @@ func TestEveryLineIsDecidedUnderItsOwnRule(t *testing.T) {
 	if r.Lines[1].State != Pending || len(r.Lines[2].Approvals) != 0 {
 		t.Error("the old request was changed")
 	}
-	c = w.must(c.Request.Approve(w.person("kim"), "", w.set, start.Add(2*time.Minute)))
+	c = w.must(c.Request.Approve(w.person("kim"), "", 0, w.set, start.Add(2*time.Minute)))
 	if states(*c.Request) != "approved approved approved" || len(c.Grants) != 1 || len(c.Grants[0].Approvals) != 2 || c.Request.Version != 4 {
 		t.Fatalf("%s, version %d", states(*c.Request), c.Request.Version)
 	}
@@ -202,14 +202,14 @@ func TestWishesThatMakeNoSenseAreNotValid(t *testing.T) {
 	w := newWorld(t)
 	one := w.target("play", "ReadOnly")
 	for want, wish := range map[string]Wish{
-		"no account and permission set was named":     {nil, time.Hour, ""},
-		"51 targets in one request":                   {make([]org.Target, 51), time.Hour, ""},
-		"is not a duration in whole minutes":          {[]org.Target{one}, 90 * time.Second, ""},
-		"-1h0m0s is not a duration":                   {[]org.Target{one}, -time.Hour, ""},
-		"is named twice":                              {[]org.Target{one, one}, time.Hour, ""},
-		"the reason has 501 characters":               {[]org.Target{one}, time.Hour, strings.Repeat("é", 501)},
-		"a character that cannot be printed":          {[]org.Target{one}, time.Hour, "a\x1b[2Jb"},
-		"the reason holds a character that cannot be": {[]org.Target{one}, time.Hour, "two\nlines"},
+		"no account and permission set was named":     {Targets: nil, Duration: time.Hour, Reason: ""},
+		"51 targets in one request":                   {Targets: make([]org.Target, 51), Duration: time.Hour, Reason: ""},
+		"is not a duration in whole minutes":          {Targets: []org.Target{one}, Duration: 90 * time.Second, Reason: ""},
+		"-1h0m0s is not a duration":                   {Targets: []org.Target{one}, Duration: -time.Hour, Reason: ""},
+		"is named twice":                              {Targets: []org.Target{one, one}, Duration: time.Hour, Reason: ""},
+		"the reason has 501 characters":               {Targets: []org.Target{one}, Duration: time.Hour, Reason: strings.Repeat("é", 501)},
+		"a character that cannot be printed":          {Targets: []org.Target{one}, Duration: time.Hour, Reason: "a\x1b[2Jb"},
+		"the reason holds a character that cannot be": {Targets: []org.Target{one}, Duration: time.Hour, Reason: "two\nlines"},
 	} {
 		if _, err := Ask(w.person("dana"), wish, w.set, start, w.newID); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -222,7 +222,7 @@ func TestWhoMayDecideIsResolvedAtTheClick(t *testing.T) {
 	power := *w.must(w.ask("kim", w.target("payments-prod", "PowerUser"))).Request
 	refused := func(user, want string) {
 		t.Helper()
-		_, err := power.Approve(w.person(user), "", w.set, start)
+		_, err := power.Approve(w.person(user), "", 0, w.set, start)
 		_, err2 := power.Reject(w.person(user), "", w.set, start)
 		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) || !errors.Is(err2, ErrRefused) {
 			t.Errorf("%s: %v and %v, want %s", user, err, err2, want)
@@ -230,21 +230,21 @@ func TestWhoMayDecideIsResolvedAtTheClick(t *testing.T) {
 	}
 	refused("kim", "nobody approves what they asked for themselves")
 	refused("dana", "dana is none of them")
-	once := *w.must(power.Approve(w.person("ren"), "", w.set, start)).Request
-	if _, err := once.Approve(w.person("ren"), "", w.set, start); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "you approved it already") {
+	once := *w.must(power.Approve(w.person("ren"), "", 0, w.set, start)).Request
+	if _, err := once.Approve(w.person("ren"), "", 0, w.set, start); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "ren approved it already") {
 		t.Errorf("twice: %v", err)
 	}
 	// ren leaves: the yes that was given no longer counts.
 	w.change("ren", func(p *org.Person) { p.Status = org.StatusDisabled })
 	power = once
 	refused("ren", "ren is disabled in the directory")
-	alone := w.must(once.Approve(w.person("lee"), "", w.set, start))
+	alone := w.must(once.Approve(w.person("lee"), "", 0, w.set, start))
 	if states(*alone.Request) != "pending" || kinds(alone) != "request.agreed" {
 		t.Errorf("%s after one valid approval of two", states(*alone.Request))
 	}
 	// dana joins the approvers, and may decide at once.
 	w.change("dana", func(p *org.Person) { p.Groups = append(p.Groups, w.person("lee").Groups...) })
-	if c := w.must(alone.Request.Approve(w.person("dana"), "", w.set, start)); states(*c.Request) != "approved" {
+	if c := w.must(alone.Request.Approve(w.person("dana"), "", 0, w.set, start)); states(*c.Request) != "approved" {
 		t.Errorf("%s after the second", states(*c.Request))
 	}
 }
@@ -257,19 +257,19 @@ func TestADecisionIsTakenUnderTheRulesOfThatMoment(t *testing.T) {
 		strings.Replace(book, "need: 1, groups: [approvers]", "automatic: true", 1):                         "now gives it without approval; dana can ask again",
 	} {
 		w.ruled(text)
-		if _, err := r.Approve(w.person("ren"), "", w.set, start); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
+		if _, err := r.Approve(w.person("ren"), "", 0, w.set, start); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 	w.ruled(strings.Replace(book, "need: 1, groups: [approvers]", "need: 1, groups: [security]", 1))
-	if _, err := r.Approve(w.person("ren"), "", w.set, start); !errors.Is(err, ErrRefused) {
+	if _, err := r.Approve(w.person("ren"), "", 0, w.set, start); !errors.Is(err, ErrRefused) {
 		t.Errorf("ren is no approver any more: %v", err)
 	}
-	if c := w.must(r.Approve(w.person("lee"), "", w.set, start)); states(*c.Request) != "approved" || c.Request.Lines[0].Needs.Groups[0].Name != "security" {
+	if c := w.must(r.Approve(w.person("lee"), "", 0, w.set, start)); states(*c.Request) != "approved" || c.Request.Lines[0].Needs.Stages[0][0].Groups[0].Name != "security" {
 		t.Errorf("%s under %s", states(*c.Request), c.Request.Lines[0].Needs)
 	}
 	var unread rules.Set
-	if _, err := r.Approve(w.person("ren"), "", unread, start); !errors.Is(err, ErrUnavailable) {
+	if _, err := r.Approve(w.person("ren"), "", 0, unread, start); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without an organization: %v", err)
 	}
 }
@@ -281,7 +281,7 @@ func TestOneNoIsEnough(t *testing.T) {
 	if states(*c.Request) != "approved rejected rejected" || c.Request.Lines[1].Decided.Comment != "not today" || len(c.Grants) != 0 || kinds(c) != "request.rejected" {
 		t.Errorf("%s %s", states(*c.Request), kinds(c))
 	}
-	if _, err := c.Request.Approve(w.person("kim"), "", w.set, start); !errors.Is(err, ErrOver) {
+	if _, err := c.Request.Approve(w.person("kim"), "", 0, w.set, start); !errors.Is(err, ErrOver) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -309,7 +309,7 @@ func TestALineLapsesAfterThreeHours(t *testing.T) {
 		t.Error("it lapsed early")
 	}
 	at := start.Add(LapseAfter)
-	if _, err := r.Approve(w.person("ren"), "", w.set, at); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "it lapsed at 2026-11-22T06:00:00Z") {
+	if _, err := r.Approve(w.person("ren"), "", 0, w.set, at); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "it lapsed at 2026-11-22T06:00:00Z") {
 		t.Errorf("approved at the moment of lapsing: %v", err)
 	}
 	if c := w.must(r.Lapse(at)); states(*c.Request) != "lapsed" {

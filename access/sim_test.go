@@ -219,7 +219,7 @@ func (s *sim) do(g Grant) {
 	var err error
 	switch task := g.Task(now); task {
 	case Begin:
-		c, call, err = g.Begin(Facts{s.w.person(g.Person.User), s.w.set, s.c.listed(k), s.others(g), s.c.creates(k)}, now)
+		c, call, err = g.Begin(Facts{s.w.person(g.Person.User), s.w.set, s.c.listed(k), s.others(g), s.c.creates(k), s.w.newID}, now)
 	case Recover:
 		c, call, err = g.Recover(s.c.listed(k), s.c.creates(k), now)
 	case Confirm:
@@ -360,7 +360,7 @@ func (s *sim) watch() {
 
 func (s *sim) grant(set string) {
 	minutes := rapid.SampledFrom([]int{1, 5, 30}).Draw(s.t, "minutes")
-	c, err := Ask(s.w.person("dana"), Wish{[]org.Target{s.w.target("play", set)}, time.Duration(minutes) * time.Minute, ""}, s.w.set, s.c.now, s.w.newID)
+	c, err := Ask(s.w.person("dana"), Wish{Targets: []org.Target{s.w.target("play", set)}, Duration: time.Duration(minutes) * time.Minute}, s.w.set, s.c.now, s.w.newID)
 	s.apply(c, err)
 	s.run()
 }

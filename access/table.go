@@ -63,5 +63,6 @@ func draw(rows [][4]string) string {
 
 // Drawing returns both lifecycles in Markdown, made from their tables.
 func Drawing() string {
-	return "## A line of a request\n\n" + draw(lineTable.rows(lineStates)) + "\n## A grant\n\n" + draw(grantTable.rows(grantStates))
+	return "## A line of a request\n\n" + draw(lineTable.rows(lineStates)) + "\n## A grant\n\n" + draw(grantTable.rows(grantStates)) +
+		"\n## A review\n\n" + draw(reviewTable.rows(reviewStates))
 }

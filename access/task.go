@@ -29,6 +29,9 @@ const (
 func (g Grant) Task(now time.Time) Task {
 	switch g.State {
 	case Waiting:
+		if now.Before(g.StartAt) {
+			return Rest
+		}
 		return Begin
 	case Active:
 		if !now.Before(g.EndsAt) {

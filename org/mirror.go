@@ -121,6 +121,14 @@ func (m *Mirror) OU(text string) (OUID, bool) {
 	return "", false
 }
 
+// OUTags returns the tags of an OU. The root's are not read.
+func (m *Mirror) OUTags(id OUID) map[string]string {
+	if ou, ok := m.ous[id]; ok {
+		return ou.Tags
+	}
+	return nil
+}
+
 // Above returns the OU that holds the account and all that hold that one, the nearest first; the root is the last.
 func (m *Mirror) Above(a Account) []OUID {
 	above := make([]OUID, 0, 6)

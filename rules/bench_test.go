@@ -54,7 +54,7 @@ func BenchmarkJudge(b *testing.B) {
 	people, accounts, sets := m.Organization().People, m.Organization().Accounts, m.Organization().PermissionSets
 	i := 0
 	for b.Loop() {
-		s.Judge(people[i*7919%len(people)], Ask{org.Target{Account: accounts[i*31%len(accounts)].ID, PermissionSet: sets[i%len(sets)].ARN}, time.Hour, "r"})
+		s.Judge(people[i*7919%len(people)], Ask{Target: org.Target{Account: accounts[i*31%len(accounts)].ID, PermissionSet: sets[i%len(sets)].ARN}, For: time.Hour, Reason: "r"})
 		i++
 	}
 }

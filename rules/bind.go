@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sparekey/org"
@@ -16,6 +17,15 @@ type Set struct {
 	place map[org.AccountID]int // an account's place in the mirror's list, and its bit
 	live  bits                  // active accounts
 	rules []bound
+	care  sensitive
+	facts Facts
+}
+
+// sensitive is what is marked so, by id.
+type sensitive struct {
+	accounts map[org.AccountID]bool
+	sets     map[string]bool
+	review   *Reviewers
 }
 
 // bound is one rule with its names turned into ids.
@@ -25,7 +35,9 @@ type bound struct {
 	who      whom
 	sets     map[string]bool // ARNs; nil means every one, in a deny rule that names none
 	accounts bits
-	needs    Needs
+	common   Needs // who must agree, the same for every account unless owned
+	owned    bool  // whether the owner of the account has a say
+	review   *Reviewers
 	broken   []string // names that found nothing where that makes the rule stricter than written
 }
 
@@ -47,8 +59,87 @@ func (b *Book) In(m *org.Mirror) Set {
 	for i, r := range b.Rules {
 		s.rules[i] = s.bind(r, places)
 	}
+	s.care = s.bindSensitive(b.Sensitive)
 	return s
 }
+
+// At returns the set as it judges with what is known at a moment. Without facts, whatever would need them is judged strictly.
+func (s Set) At(f Facts) Set {
+	s.facts = f
+	return s
+}
+
+func (s *Set) bindSensitive(written Sensitive) sensitive {
+	care := sensitive{accounts: map[org.AccountID]bool{}, sets: map[string]bool{}}
+	for _, a := range written.Accounts {
+		care.accounts[org.AccountID(a.Text)] = true
+	}
+	for _, name := range written.PermissionSets {
+		if set, ok := s.m.PermissionSet(name.Text); ok {
+			care.sets[set.ARN] = true
+		}
+	}
+	care.review = s.reviewers(written.Review)
+	return care
+}
+
+// Sensitive reports whether a target is marked as sensitive.
+func (s Set) Sensitive(t org.Target) bool {
+	return s.care.accounts[t.Account] || s.care.sets[t.PermissionSet]
+}
+
+// Reviewers says who looks at a use afterwards, and how long after its end.
+type Reviewers struct {
+	Quorum Quorum `json:"quorum"`
+	Within int    `json:"within"` // minutes
+}
+
+func (s *Set) reviewers(r *Review) *Reviewers {
+	if r == nil {
+		return nil
+	}
+	return &Reviewers{s.quorum(Panel{Need: 1, Groups: r.Groups, People: r.People, Ladder: r.Ladder}, nil), int(r.Within.Minutes())}
+}
+
+// Schedules lists the names of the on-call schedules that the rules ask about.
+func (b *Book) Schedules() []string {
+	return b.collect(func(r *Rule, add func(string)) {
+		if r.Approval == nil {
+			return
+		}
+		if r.Approval.AutomaticOnCall != nil {
+			add(r.Approval.AutomaticOnCall.Schedule.Text)
+		}
+		for _, stage := range r.Approval.stages() {
+			for _, p := range stage {
+				if p.OnCall != nil {
+					add(p.OnCall.Schedule.Text)
+				}
+			}
+		}
+	})
+}
+
+// TicketServices lists the names of the services that the rules have tickets checked by.
+func (b *Book) TicketServices() []string {
+	return b.collect(func(r *Rule, add func(string)) {
+		if r.With.Ticket != nil && r.With.Ticket.Check.Text != "" {
+			add(r.With.Ticket.Check.Text)
+		}
+	})
+}
+
+func (b *Book) collect(of func(r *Rule, add func(string))) []string {
+	var names []string
+	for _, r := range b.Rules {
+		of(r, func(name string) { names = append(names, name) })
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Book returns the rules of the set as they were written.
+func (s Set) Book() *Book { return s.book }
 
 // Ready reports whether the set is bound to an organization that has been read.
 func (s Set) Ready() bool { return s.m != nil }
@@ -104,7 +195,10 @@ func (s *Set) bind(r *Rule, p places) bound {
 	b.sets = s.bindWhat(r)
 	b.accounts = s.bindWhere(r, p, &b)
 	if !r.Deny {
-		b.needs = s.bindNeeds(r)
+		if b.owned = r.ownedBy(); !r.needsNobody() {
+			b.common = s.bindNeeds(r, nil)
+		}
+		b.review = s.reviewers(r.Review)
 	}
 	return b
 }
@@ -201,7 +295,19 @@ func (s *Set) bindWhat(r *Rule) map[string]bool {
 			sets[set.ARN] = true
 		}
 	}
+	for _, role := range r.What.Roles {
+		sets[org.RolePrefix+role.Text] = true
+	}
 	return sets
+}
+
+// set finds what a target lends: a permission set, or an IAM role that some rule names.
+func (s Set) set(text string) (org.PermissionSet, bool) {
+	if !strings.HasPrefix(text, org.RolePrefix) {
+		return s.m.PermissionSet(text)
+	}
+	named := slices.ContainsFunc(s.rules, func(b bound) bool { return !b.Deny && b.sets[text] })
+	return org.PermissionSet{ARN: text, Name: text}, named
 }
 
 func (s *Set) bindWhere(r *Rule, p places, b *bound) bits {
@@ -254,54 +360,6 @@ func (s *Set) accounts(w *Where, p places) (found bits, lost []string) {
 		found.keep(tagged)
 	}
 	return found, lost
-}
-
-// Needs says who must agree: Approvals different people, each in one of the groups or one of the people, and none of them
-// the requester. None means that the rule agrees by itself.
-type Needs struct {
-	Approvals int         `json:"approvals"`
-	Groups    []org.Group `json:"groups,omitempty"`
-	People    []Named     `json:"people,omitempty"`
-	Lost      []string    `json:"lost,omitempty"` // names of the rule that found nobody
-}
-
-// Named is a person in a decision or a record: the id that counts, and the user name at that moment.
-type Named struct {
-	ID   org.PersonID `json:"id"`
-	User string       `json:"user"`
-}
-
-func (n Needs) String() string {
-	if n.Approvals == 0 {
-		return "automatic"
-	}
-	var of []string
-	for _, g := range n.Groups {
-		of = append(of, g.Name)
-	}
-	for _, p := range n.People {
-		of = append(of, p.User)
-	}
-	return fmt.Sprintf("%d of %s", n.Approvals, strings.Join(append(of, n.Lost...), " or "))
-}
-
-func (s *Set) bindNeeds(r *Rule) Needs {
-	n := Needs{Approvals: r.need()}
-	for _, name := range r.Approval.Groups {
-		if g, ok := s.m.Group(name.Text); ok {
-			n.Groups = append(n.Groups, g)
-		} else {
-			n.Lost = append(n.Lost, name.Text)
-		}
-	}
-	for _, name := range r.Approval.People {
-		if p, ok := s.m.PersonNamed(name.Text); ok {
-			n.People = append(n.People, Named{p.ID, p.User})
-		} else {
-			n.Lost = append(n.Lost, name.Text)
-		}
-	}
-	return n
 }
 
 func words(list []strict.Word) string {

@@ -15,6 +15,7 @@ func (b *Book) Check(m *org.Mirror) strict.Errors {
 	for i := range c.s.rules {
 		c.rule(&c.s.rules[i])
 	}
+	c.sensitive(b.Sensitive)
 	_ = c.wrong.Err() // sorts
 	return c.wrong
 }
@@ -41,11 +42,69 @@ func (c *checker) rule(b *bound) {
 	if b.Where != nil {
 		c.where(b, b.Where)
 	}
-	if b.Approval != nil {
-		c.groups(b, b.Approval.Groups)
-		c.people(b, b.Approval.People)
+	c.approval(b)
+	if b.Review != nil {
+		c.party(b, b.Review.Party)
+		c.ladder(b, b.Review.Ladder)
 	}
 	c.reach(b)
+}
+
+func (c *checker) approval(b *bound) {
+	for _, stage := range b.Approval.stages() {
+		for _, p := range stage {
+			c.party(b, Party{Groups: p.Groups, People: p.People})
+			if p.Silent != nil {
+				c.party(b, *p.Silent)
+			}
+			c.ladder(b, p.Ladder)
+		}
+	}
+}
+
+func (c *checker) party(b *bound, p Party) {
+	c.groups(b, p.Groups)
+	c.people(b, p.People)
+}
+
+func (c *checker) ladder(b *bound, ladder []Rung) {
+	for _, r := range ladder {
+		c.party(b, r.Party)
+	}
+}
+
+// sensitive reports names that find nothing in what is marked as sensitive.
+func (c *checker) sensitive(s Sensitive) {
+	say := func(at strict.Position, kind, name string, names []string) {
+		e := at.Errorf("what is sensitive names the %s %q, which does not exist", kind, name)
+		if near := strict.Nearest(name, names); near != "" {
+			e.WithHint("did you mean %q?", near)
+		}
+		c.wrong = append(c.wrong, e)
+	}
+	for _, a := range s.Accounts {
+		if _, ok := c.s.m.Account(org.AccountID(a.Text)); !ok {
+			say(a.At, "account", a.Text, nil)
+		}
+	}
+	for _, set := range s.PermissionSets {
+		if _, ok := c.s.m.PermissionSet(set.Text); !ok {
+			say(set.At, "permission set", set.Text, c.names.PermissionSets)
+		}
+	}
+	if s.Review == nil {
+		return
+	}
+	for _, g := range s.Review.Groups {
+		if _, ok := c.s.m.Group(g.Text); !ok {
+			say(g.At, "group", g.Text, c.names.Groups)
+		}
+	}
+	for _, p := range s.Review.People {
+		if _, ok := c.s.m.PersonNamed(p.Text); !ok {
+			say(p.At, "person", p.Text, c.names.Users)
+		}
+	}
 }
 
 func (c *checker) known(b *bound, words []strict.Word, kind string, names []string, exists func(string) bool) {
@@ -110,8 +169,54 @@ func (c *checker) reach(b *bound) {
 	case c.deniedAlways(b):
 		nothing("a deny rule takes away all that it gives")
 	default:
-		if nobody := c.s.nobody(b.needs, ""); nobody != "" {
+		c.approvable(b, reached)
+		if b.review != nil {
+			if nobody := c.s.nobody(Needs{Approvals: 1, Stages: [][]Quorum{{b.review.Quorum}}}, ""); nobody != "" {
+				c.say(b.At, b, "cannot be reviewed by anybody: %s", nobody)
+			}
+		}
+	}
+}
+
+// approvable reports a rule that nobody could approve; where the owners of accounts approve, for the first such account.
+func (c *checker) approvable(b *bound, reached bits) {
+	if !b.owned {
+		if nobody := c.s.nobody(b.common, ""); nobody != "" {
 			c.say(b.At, b, "cannot be approved by anybody: %s", nobody)
+		}
+	}
+	c.reviewed(b, reached)
+	if !b.owned {
+		return
+	}
+	short := 0
+	var first string
+	for i, a := range c.s.m.Organization().Accounts {
+		if !reached.has(i) {
+			continue
+		}
+		if nobody := c.s.nobody(c.s.needs(b, a), ""); nobody != "" {
+			if short++; short == 1 {
+				first = fmt.Sprintf("in %s (%s): %s", a.Name, a.ID, nobody)
+			}
+		}
+	}
+	if short > 0 {
+		c.say(b.At, b, "cannot be approved by anybody in %d of its accounts, the first %s", short, first)
+	}
+}
+
+// reviewed reports a rule that gives a sensitive target by itself, with nobody to look at it afterwards.
+func (c *checker) reviewed(b *bound, reached bits) {
+	if !b.needsNobody() && b.Approval.AutomaticOnCall == nil || b.review != nil || c.s.care.review != nil {
+		return
+	}
+	for i, a := range c.s.m.Organization().Accounts {
+		for arn := range b.sets {
+			if reached.has(i) && c.s.Sensitive(org.Target{Account: a.ID, PermissionSet: arn}) {
+				c.say(b.At, b, "gives a sensitive target by itself, and does not say who reviews it").WithHint("review: {groups: [security]}, or a review below `sensitive:`")
+				return
+			}
 		}
 	}
 }

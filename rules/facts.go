@@ -9,9 +9,13 @@ import (
 // Facts is what decisions are taken with beside the rules, the organization and what is asked: the time, and what other
 // systems have said. What they have not said is missing here, and makes a decision stricter.
 type Facts struct {
-	Now     time.Time
-	Tickets map[string]Ticket // by the name of the service that checks: what it said of the ticket that is named
-	OnCall  map[string]Shift  // by the name of the schedule: who is on call at Now
+	Now         time.Time
+	Tickets     map[string]Ticket // by the name of the service that checks: what it said of the ticket that is named
+	OnCall      map[string]Shift  // by the name of the schedule: who is on call at Now
+	Delegations []Delegation
+	Overdue     map[org.PersonID]string      // whose use has a review that is overdue, and its id
+	Live        map[org.PersonID]org.Person  // people who were just looked up in AWS: they are as AWS described them
+	Groups      func(org.Target) org.GroupID // the group that Sparekey made for a target, for the way membership; empty where there is none
 }
 
 // Ticket is what a ticket system said about a ticket, for one person and one moment.
@@ -40,4 +44,17 @@ type Shift struct {
 	Until  time.Time      // when that may change; it is asked again by then
 	Down   string         // why the service could not say; nobody is known to be on call then
 	Asked  time.Time
+}
+
+// Believing returns the set as if every service said yes to a ticket.
+func (s Set) Believing(ticket string) Set {
+	if ticket == "" || !s.Ready() {
+		return s
+	}
+	f := s.facts
+	f.Tickets = map[string]Ticket{}
+	for _, name := range s.book.TicketServices() {
+		f.Tickets[name] = Ticket{OK: true}
+	}
+	return s.At(f)
 }

@@ -24,17 +24,23 @@ type File struct {
 // Rule is one rule as it was written.
 type Rule struct {
 	At          strict.Position
-	Name        string    `yaml:"name,required"`
-	Description string    `yaml:"description"`
-	Deny        bool      `yaml:"deny"`
-	Who         *Who      `yaml:"who"`
-	What        *What     `yaml:"what"`
-	Where       *Where    `yaml:"where"`
-	For         Duration  `yaml:"for"`
-	With        With      `yaml:"with"`
-	Approval    *Approval `yaml:"approval"`
+	Name        string      `yaml:"name,required"`
+	Description string      `yaml:"description"`
+	Deny        bool        `yaml:"deny"`
+	Who         *Who        `yaml:"who"`
+	What        *What       `yaml:"what"`
+	Where       *Where      `yaml:"where"`
+	For         Duration    `yaml:"for"`
+	During      *Hours      `yaml:"during"` // when the access may be there: all of it lies within these hours
+	By          strict.Word `yaml:"by"`     // the way: assignment (default), membership or session
+	With        With        `yaml:"with"`
+	Approval    *Approval   `yaml:"approval"`
+	Extend      Duration    `yaml:"extend"` // by so much in all it may be extended without being approved anew
+	Review      *Review     `yaml:"review"` // who looks at it afterwards
 
 	digest string
+	weeks  map[*Hours]*week
+	ticket *regexp.Regexp
 }
 
 // Who is people: everyone, or those named and the members of the groups named, but never those in Except.
@@ -46,10 +52,11 @@ type Who struct {
 	Except   *Who          `yaml:"except"`
 }
 
-// What is permission sets, by name.
+// What is permission sets, by name, or IAM roles by path and name, of which sessions are vended.
 type What struct {
 	At             strict.Position
-	PermissionSets []strict.Word `yaml:"permission-sets,required"`
+	PermissionSets []strict.Word `yaml:"permission-sets"`
+	Roles          []strict.Word `yaml:"roles"`
 }
 
 // Where is accounts: those named by id and those below the OUs named; without either, every account. Tags narrow that to
@@ -64,16 +71,8 @@ type Where struct {
 
 // With is what a request must bring. A reason is required unless the rule says "optional".
 type With struct {
-	Reason string `yaml:"reason"`
-}
-
-// Approval says who must agree: nobody (automatic), or a number of different people out of groups and people.
-type Approval struct {
-	At        strict.Position
-	Automatic bool          `yaml:"automatic"`
-	Need      int           `yaml:"need"`
-	Groups    []strict.Word `yaml:"groups"`
-	People    []strict.Word `yaml:"people"`
+	Reason string      `yaml:"reason"`
+	Ticket *TicketRule `yaml:"ticket"`
 }
 
 // Duration is a whole number of minutes, written as 45m, 8h or 1h30m.
@@ -98,15 +97,18 @@ func ParseDuration(text string) (time.Duration, error) {
 }
 
 type document struct {
-	Rules []*Rule       `yaml:"rules"`
-	Tests []strict.Word `yaml:"tests"`
+	Calendars map[string][]strict.Word `yaml:"calendars"` // dates, by names that hours may use
+	Sensitive *Sensitive               `yaml:"sensitive"`
+	Rules     []*Rule                  `yaml:"rules"`
+	Tests     []strict.Word            `yaml:"tests"`
 }
 
-// Book is rules as they were written, in the order of their names, and the sentences that test them.
+// Book is rules as they were written, in the order of their names, what is sensitive, and the sentences that test them.
 type Book struct {
-	Rules  []*Rule
-	Tests  []Test
-	digest string
+	Rules     []*Rule
+	Sensitive Sensitive
+	Tests     []Test
+	digest    string
 }
 
 // Digest names the rules of the book whatever file they stand in: the same rules, the same digest.
@@ -119,41 +121,78 @@ var ruleName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
 // Parse reads files of rules. No rule may give more than longest. The error is [strict.Errors] with every problem found.
 func Parse(files []File, longest time.Duration) (*Book, error) {
-	b := &Book{}
-	var wrong strict.Errors
-	names := map[string]strict.Position{}
-	for _, f := range files {
-		var d document
-		if err := strict.Decode(f.Name, f.Text, &d); err != nil {
-			wrong = append(wrong, strict.Problems(err)...)
-			continue
+	p := parser{book: &Book{}, longest: longest, names: map[string]strict.Position{}, calendars: map[string][]strict.Word{}}
+	documents := make([]document, len(files))
+	for i, f := range files {
+		if err := strict.Decode(f.Name, f.Text, &documents[i]); err != nil {
+			p.wrong = append(p.wrong, strict.Problems(err)...)
+			documents[i] = document{}
 		}
-		for _, r := range d.Rules {
-			wrong = append(wrong, r.check(longest)...)
-			if first, taken := names[r.Name]; taken {
-				wrong = append(wrong, r.At.Errorf("a second rule is called %q", r.Name).WithHint("the first is at %s", first))
+		for name, dates := range documents[i].Calendars {
+			if _, twice := p.calendars[name]; twice && len(dates) > 0 {
+				p.wrong = append(p.wrong, dates[0].At.Errorf("a second calendar is called %q", name))
 			}
-			names[r.Name] = r.At
-			b.Rules = append(b.Rules, r)
-		}
-		for _, w := range d.Tests {
-			test, err := parseTest(w)
-			if err != nil {
-				wrong = append(wrong, err)
-			}
-			b.Tests = append(b.Tests, test)
+			p.calendars[name] = dates
 		}
 	}
-	if err := wrong.Err(); err != nil {
+	for _, d := range documents {
+		p.document(d)
+	}
+	if err := p.wrong.Err(); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(b.Rules, func(x, y *Rule) int { return strings.Compare(x.Name, y.Name) })
-	return b, b.seal()
+	slices.SortFunc(p.book.Rules, func(x, y *Rule) int { return strings.Compare(x.Name, y.Name) })
+	return p.book, p.book.seal()
+}
+
+type parser struct {
+	book      *Book
+	longest   time.Duration
+	names     map[string]strict.Position
+	calendars map[string][]strict.Word
+	wrong     strict.Errors
+}
+
+func (p *parser) document(d document) {
+	for _, r := range d.Rules {
+		p.wrong = append(p.wrong, r.check(p.longest, p.calendars)...)
+		if first, taken := p.names[r.Name]; taken {
+			p.wrong = append(p.wrong, r.At.Errorf("a second rule is called %q", r.Name).WithHint("the first is at %s", first))
+		}
+		p.names[r.Name] = r.At
+		p.book.Rules = append(p.book.Rules, r)
+	}
+	if s := d.Sensitive; s != nil {
+		s.check(func(at strict.Position, format string, args ...any) *strict.Error {
+			e := at.Errorf("the file "+format, args...)
+			p.wrong = append(p.wrong, e)
+			return e
+		})
+		if p.book.Sensitive.Review != nil && s.Review != nil {
+			p.wrong = append(p.wrong, s.At.Errorf("a second file says who reviews automatic use of sensitive targets").WithHint("the first is at %s", p.book.Sensitive.At))
+		}
+		p.book.Sensitive.add(*s)
+	}
+	for _, w := range d.Tests {
+		test, err := parseTest(w)
+		if err != nil {
+			p.wrong = append(p.wrong, err)
+		}
+		p.book.Tests = append(p.book.Tests, test)
+	}
+}
+
+// add joins what several files say.
+func (s *Sensitive) add(more Sensitive) {
+	s.Accounts, s.PermissionSets = append(s.Accounts, more.Accounts...), append(s.PermissionSets, more.PermissionSets...)
+	if more.Review != nil {
+		s.At, s.Review = more.At, more.Review
+	}
 }
 
 // seal computes the digests.
 func (b *Book) seal() error {
-	all := make([]string, len(b.Rules))
+	all := make([]string, len(b.Rules), len(b.Rules)+1)
 	for i, r := range b.Rules {
 		digest, err := audit.Digest(r.essence())
 		if err != nil {
@@ -161,12 +200,19 @@ func (b *Book) seal() error {
 		}
 		r.digest, all[i] = digest, digest
 	}
+	if !b.Sensitive.empty() {
+		digest, err := audit.Digest(b.Sensitive.essence())
+		if err != nil {
+			return err
+		}
+		all = append(all, digest)
+	}
 	var err error
 	b.digest, err = audit.Digest(all)
 	return err
 }
 
-func (r *Rule) check(longest time.Duration) strict.Errors {
+func (r *Rule) check(longest time.Duration, calendars map[string][]strict.Word) strict.Errors {
 	var wrong strict.Errors
 	say := func(at strict.Position, format string, args ...any) *strict.Error {
 		e := at.Errorf("rule %q "+format, append([]any{r.Name}, args...)...)
@@ -180,14 +226,18 @@ func (r *Rule) check(longest time.Duration) strict.Errors {
 		say(r.At, "says reason: %q", r.With.Reason).WithHint("a reason is required or optional")
 	}
 	if r.Deny {
-		if r.For.Duration != 0 || r.Approval != nil || r.With.Reason != "" {
-			say(r.At, "denies, and so has no use for the keys for, with and approval").WithHint("remove them, or remove deny")
+		if r.For.Duration != 0 || r.Approval != nil || r.With != (With{}) || r.During != nil || r.By.Text != "" || r.Extend.Duration != 0 || r.Review != nil {
+			say(r.At, "denies, and so has no use for the keys for, during, by, with, approval, extend and review").WithHint("remove them, or remove deny")
 		}
 		if r.Who == nil && r.What == nil && r.Where == nil {
 			say(r.At, "denies everything to everyone").WithHint("say who, what or where")
 		}
 	} else {
 		r.checkAllow(say, longest)
+		r.ready(say, calendars)
+	}
+	if r.What != nil {
+		r.What.check(say)
 	}
 	if r.Who != nil {
 		r.Who.check(say, false)
@@ -215,7 +265,64 @@ func (r *Rule) checkAllow(say sayer, longest time.Duration) {
 	if r.For.Duration > longest {
 		say(r.At, "gives access for %s; the configuration allows at most %s", Short(r.For.Duration), Short(longest))
 	}
+	if !slices.Contains([]string{"", byAssignment, byMembership, bySession}, r.By.Text) {
+		say(r.By.At, "gives access by %q", r.By.Text).WithHint("by: assignment, membership or session")
+	}
+	if r.What != nil && (len(r.What.Roles) > 0) != (r.By.Text == bySession) {
+		say(r.At, "does not lend roles by sessions").WithHint("roles go with `by: session`, permission sets with assignment and membership")
+	}
+	if r.Review != nil {
+		r.Review.check(say)
+	}
+	if t := r.With.Ticket; t != nil && !slices.Contains([]string{"", "wait", "pass"}, t.WhenDown.Text) {
+		say(t.WhenDown.At, "says when-down: %q", t.WhenDown.Text).WithHint("when the service does not answer, a request waits, or its ticket passes")
+	} else if t != nil && t.WhenDown.Text != "" && t.Check.Text == "" {
+		say(t.At, "says when-down, and no service that checks the ticket").WithHint("check: the name of a service of the configuration")
+	}
 }
+
+// The words for the ways to give access.
+const (
+	byAssignment = "assignment"
+	byMembership = "membership"
+	bySession    = "session"
+)
+
+// ready makes what needs to be made once: hours and patterns.
+func (r *Rule) ready(say sayer, calendars map[string][]strict.Word) {
+	r.weeks = map[*Hours]*week{}
+	if r.During != nil {
+		r.weeks[r.During] = r.During.ready(say, calendars)
+	}
+	for _, stage := range r.Approval.stages() {
+		for _, p := range stage {
+			if p.Hours != nil {
+				r.weeks[p.Hours] = p.Hours.ready(say, calendars)
+			}
+		}
+	}
+	if t := r.With.Ticket; t != nil {
+		var err error
+		if r.ticket, err = regexp.Compile("^(?:" + t.Pattern.Text + ")$"); err != nil {
+			say(t.Pattern.At, "has a pattern for tickets that cannot be read: %v", err).WithHint("INC-[0-9]+, for instance")
+		}
+	}
+}
+
+var roleName = regexp.MustCompile(`^([\w+=,.@-]{1,64}/){0,8}[\w+=,.@-]{1,64}$`)
+
+func (w *What) check(say sayer) {
+	if len(w.PermissionSets)+len(w.Roles) == 0 {
+		say(w.At, "lends no permission sets and no roles")
+	}
+	for _, r := range w.Roles {
+		if !roleName.MatchString(r.Text) {
+			say(r.At, "names the role %q", r.Text).WithHint("its path and name, as in ops/Deployer; no wildcards")
+		}
+	}
+}
+
+func validAccount(text string) bool { return org.ValidAccountID(text) }
 
 func (w *Who) check(say sayer, inner bool) {
 	if w.Everyone == (len(w.Groups)+len(w.People) > 0) {
@@ -264,18 +371,6 @@ func within(list, other []strict.Word) bool {
 	})
 }
 
-func (a *Approval) check(say sayer) {
-	named := len(a.Groups) + len(a.People)
-	switch {
-	case a.Automatic && (a.Need != 0 || named > 0):
-		say(a.At, "is automatic and names approvers").WithHint("remove one of the two")
-	case !a.Automatic && named == 0:
-		say(a.At, "names nobody who may approve").WithHint("groups and people, or automatic: true")
-	case !a.Automatic && (a.Need < 1 || a.Need > 10):
-		say(a.At, "needs %d approvals", a.Need).WithHint("need: a number from 1 to 10")
-	}
-}
-
 // Short writes a duration as people do: 30m, 8h, 1h30m.
 func Short(d time.Duration) string {
 	s := d.String()
@@ -286,62 +381,4 @@ func Short(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
-}
-
-// essence is what a rule says, in the form that is digested: no positions, no description, lists in order.
-func (r *Rule) essence() map[string]any {
-	e := map[string]any{"name": r.Name, "deny": r.Deny}
-	if r.Who != nil {
-		e["who"] = r.Who.essence()
-	}
-	if r.What != nil {
-		e["what"] = texts(r.What.PermissionSets)
-	}
-	if r.Where != nil {
-		e["where"] = r.Where.essence()
-	}
-	if !r.Deny {
-		e["minutes"] = int(r.For.Minutes())
-		e["reason"] = r.needsReason()
-		e["approval"] = map[string]any{"need": r.need(), "groups": texts(r.Approval.Groups), "people": texts(r.Approval.People)}
-	}
-	return e
-}
-
-func (r *Rule) needsReason() bool { return r.With.Reason != "optional" }
-
-func (r *Rule) need() int {
-	if r.Approval == nil || r.Approval.Automatic {
-		return 0
-	}
-	return r.Approval.Need
-}
-
-func (w *Who) essence() map[string]any {
-	e := map[string]any{"everyone": w.Everyone, "groups": texts(w.Groups), "people": texts(w.People)}
-	if w.Except != nil {
-		e["except"] = w.Except.essence()
-	}
-	return e
-}
-
-func (w *Where) essence() map[string]any {
-	tags := map[string][]string{}
-	for k, v := range w.Tags {
-		tags[k] = slices.Sorted(slices.Values(v))
-	}
-	e := map[string]any{"accounts": texts(w.Accounts), "ous": texts(w.OUs), "tags": tags}
-	if w.Except != nil {
-		e["except"] = w.Except.essence()
-	}
-	return e
-}
-
-func texts(words []strict.Word) []string {
-	all := make([]string, len(words))
-	for i, w := range words {
-		all[i] = w.Text
-	}
-	slices.Sort(all)
-	return all
 }

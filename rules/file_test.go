@@ -136,7 +136,7 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 		{"no approvers", with("approval", "    approval: {need: 1}\n"), "names nobody who may approve"},
 		{"need zero", with("approval", "    approval: {groups: [g]}\n"), "needs 0 approvals"},
 		{"need too many", with("approval", "    approval: {need: 11, groups: [g]}\n"), "needs 11 approvals"},
-		{"deny with for", "rules:\n  - {name: a, deny: true, for: 1h, where: {ous: [x]}}\n", "has no use for the keys for, with and approval"},
+		{"deny with for", "rules:\n  - {name: a, deny: true, for: 1h, where: {ous: [x]}}\n", "has no use for the keys for, during"},
 		{"deny everything", "rules:\n  - {name: a, deny: true}\n", "denies everything to everyone"},
 		{"reason", with("with", "    with: {reason: maybe}\n"), "a reason is required or optional"},
 		{"a test that is none", "tests: [dana has ReadOnly]\n", "it does not begin with PERSON may"},

@@ -16,16 +16,20 @@ type Offer struct {
 	Account       org.Account
 	Path          string // the account's OU
 	PermissionSet org.PermissionSet
+	Sensitive     bool
 	Ways          []Way
 }
 
 // Way is one rule under which a target may be asked for.
 type Way struct {
 	Rule    Ref
+	By      string // assignment, membership or session
 	Longest time.Duration
 	Needs   Needs
-	Nobody  string // why nobody could approve now
+	Nobody  string // why nobody could approve
 	Reason  bool   // whether a reason is required
+	Ticket  string // the pattern of the tickets that it requires
+	During  string // the hours outside of which it gives nothing
 }
 
 // Offers yields what the person may ask for, by account name and id, then permission set name. A person who is gone may ask
@@ -43,7 +47,7 @@ func (s Set) Offers(p org.Person) iter.Seq[Offer] {
 				if len(ways) == 0 {
 					continue
 				}
-				offer := Offer{accounts[i], s.m.Path(accounts[i].Parent), set, s.prune(p, ways)}
+				offer := Offer{accounts[i], s.m.Path(accounts[i].Parent), set, s.Sensitive(org.Target{Account: accounts[i].ID, PermissionSet: set.ARN}), s.prune(p, accounts[i], ways)}
 				if !yield(offer) {
 					return
 				}
@@ -69,7 +73,7 @@ func (s Set) about(p org.Person) (allow, deny []*bound, sets []org.PermissionSet
 		}
 	}
 	for arn := range lent {
-		set, _ := s.m.PermissionSet(arn)
+		set, _ := s.set(arn)
 		sets = append(sets, set)
 	}
 	slices.SortFunc(sets, func(a, b org.PermissionSet) int { return strings.Compare(a.Name, b.Name) })
@@ -112,10 +116,10 @@ func waysTo(allow, deny []*bound, account int, set string) []*bound {
 }
 
 // prune orders the ways and leaves out each that gives no more than one before it.
-func (s Set) prune(p org.Person, rules []*bound) []Way {
+func (s Set) prune(p org.Person, account org.Account, rules []*bound) []Way {
 	options := make([]option, len(rules))
 	for i, b := range rules {
-		options[i] = option{b, b.For.Duration, s.nobody(b.needs, p.ID)}
+		options[i] = s.option(b, p, account)
 	}
 	slices.SortFunc(options, func(a, b option) int {
 		if a.before(b) {
@@ -125,10 +129,22 @@ func (s Set) prune(p org.Person, rules []*bound) []Way {
 	})
 	var ways []Way
 	for _, o := range options {
-		if len(ways) > 0 && o.long <= ways[len(ways)-1].Longest {
+		if slices.ContainsFunc(ways, func(w Way) bool { return o.long <= w.Longest && w.asksNothingMore(o) }) {
 			continue
 		}
-		ways = append(ways, Way{o.rule.ref, o.long, o.rule.needs, o.nobody, o.rule.needsReason()})
+		w := Way{Rule: o.rule.ref, By: o.rule.way(), Longest: o.long, Needs: o.needs, Nobody: o.nobody, Reason: o.rule.needsReason()}
+		if t := o.rule.With.Ticket; t != nil {
+			w.Ticket = t.Pattern.Text
+		}
+		if o.rule.During != nil {
+			w.During = o.rule.weeks[o.rule.During].String()
+		}
+		ways = append(ways, w)
 	}
 	return ways
+}
+
+// asksNothingMore reports whether whatever satisfies the option satisfies the way too.
+func (w Way) asksNothingMore(o option) bool {
+	return w.During == "" && (w.Ticket == "" || o.rule.With.Ticket != nil && o.rule.With.Ticket.Pattern.Text == w.Ticket) && (!w.Reason || o.rule.needsReason())
 }

@@ -61,14 +61,9 @@ func (s Set) missed(b *bound, p org.Person, t place, ask Ask) miss {
 	if lack := s.lacksWho(b, p); lack != "" {
 		add(3, lack)
 	}
-	if b.For.Duration < ask.For {
-		add(1, fmt.Sprintf("gives at most %s, not %s", Short(b.For.Duration), Short(ask.For)))
-	}
-	if b.needsReason() && strings.TrimSpace(ask.Reason) == "" {
-		add(1, "needs a reason")
-	}
-	for _, broken := range b.broken {
-		add(2, "is broken: "+broken)
+	o := option{rule: b, long: b.For.Duration, needs: s.needs(b, t.account)}
+	for _, lack := range s.lacks(&o, p, t, ask) {
+		add(1, lack)
 	}
 	return m
 }

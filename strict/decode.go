@@ -30,7 +30,7 @@ type Word struct {
 
 // Decode reads one YAML document into the struct that into points to.
 //
-// Keys are the fields' `yaml:"…"` tags; a field tagged `yaml:"…,required"` must be there. Fields may be structs, pointers,
+// Keys are the fields' `yaml:"…"` tags, also of embedded structs; a field tagged `yaml:"…,required"` must be there. Fields may be structs, pointers,
 // slices, maps with string keys, strings, booleans, integers, [Word], or anything with UnmarshalText. A slice also takes a
 // single value, as AWS's policies do. Whole numbers are taken as strings where a string is wanted, digit by digit, so that
 // an unquoted account id keeps its leading zeros. The document may have 1 MiB.
@@ -319,34 +319,43 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, what string) {
 			continue
 		}
 		given[key.Value] = true
-		d.under(p, v.Field(f.index))
+		d.under(p, v.FieldByIndex(f.index))
 	}
 	for _, name := range names {
 		if fields[name].required && !given[name] {
 			d.wrong(d.at(n), "%s lacks the key %q", what, name)
 		}
 	}
+	d.mark(n, v)
+}
+
+// mark notes the place in a struct, and in those that are embedded in it.
+func (d *decoder) mark(n ast.Node, v reflect.Value) {
 	for i := range v.NumField() {
-		if v.Field(i).Type() == positionType {
+		switch f := v.Type().Field(i); {
+		case f.Type == positionType:
 			v.Field(i).Set(reflect.ValueOf(d.at(n)))
+		case f.Anonymous && f.Type.Kind() == reflect.Struct:
+			d.mark(n, v.Field(i))
 		}
 	}
 }
 
 type field struct {
-	index    int
+	index    []int
 	required bool
 }
 
-// fieldsOf returns the fields of a struct by their keys, and the keys in the struct's order.
+// fieldsOf returns the fields of a struct by their keys, and the keys in the struct's order. The keys of an embedded struct
+// are the struct's own.
 func fieldsOf(t reflect.Type) (map[string]field, []string) {
 	fields, names := map[string]field{}, []string{}
-	for i := range t.NumField() {
-		words := strings.Split(t.Field(i).Tag.Get("yaml"), ",")
+	for _, f := range reflect.VisibleFields(t) {
+		words := strings.Split(f.Tag.Get("yaml"), ",")
 		if words[0] == "" || words[0] == "-" {
 			continue
 		}
-		fields[words[0]] = field{i, slices.Contains(words[1:], "required")}
+		fields[words[0]] = field{f.Index, slices.Contains(words[1:], "required")}
 		names = append(names, words[0])
 	}
 	return fields, names

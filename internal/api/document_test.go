@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -15,8 +14,6 @@ import (
 	"sparekey/internal/broker"
 )
 
-var update = flag.Bool("update", false, "write the OpenAPI document anew")
-
 func TestTheDocumentIsWhatTheOperationsSay(t *testing.T) {
 	b, err := broker.New(broker.Parts{Random: neverEmpty{}})
 	if err != nil {
@@ -25,12 +22,6 @@ func TestTheDocumentIsWhatTheOperationsSay(t *testing.T) {
 	got, err := New(b, nil, slog.New(slog.DiscardHandler), "dev").Document()
 	if err != nil {
 		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile("openapi.json", got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
 	}
 	want, err := os.ReadFile("openapi.json")
 	if err != nil {

@@ -125,7 +125,7 @@ func (r *rig) call(c cell) func() got {
 		"listApprovals": func() (*http.Response, error) { return as.ListApprovals(ctx) },
 		"listGrants":    func() (*http.Response, error) { return as.ListGrants(ctx, &client.ListGrantsParams{}) },
 		"getRequest":    func() (*http.Response, error) { return as.GetRequest(ctx, request, &client.GetRequestParams{}) },
-		"approve":       func() (*http.Response, error) { return as.Approve(ctx, request, client.CommentBody{}) },
+		"approve":       func() (*http.Response, error) { return as.Approve(ctx, request, client.ApproveBody{}) },
 		"reject":        func() (*http.Response, error) { return as.Reject(ctx, request, client.CommentBody{}) },
 		"withdraw":      func() (*http.Response, error) { return as.Withdraw(ctx, request, client.CommentBody{}) },
 		"end":           func() (*http.Response, error) { return as.End(ctx, grant, client.CommentBody{}) },

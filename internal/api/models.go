@@ -48,6 +48,9 @@ type Way struct {
 	Approvers      string `json:"approvers" doc:"Who must agree, in words: automatic, or 2 of prod-approvers"`
 	Nobody         string `json:"nobody,omitempty" doc:"Why nobody can approve it now"`
 	ReasonRequired bool   `json:"reasonRequired"`
+	By             string `json:"by" enum:"assignment,membership,session" doc:"How access is given"`
+	Ticket         string `json:"ticket,omitempty" doc:"The pattern of the tickets that it requires"`
+	During         string `json:"during,omitempty" doc:"The hours outside of which it gives nothing"`
 }
 
 // Offer is something that the caller may ask for.
@@ -56,12 +59,15 @@ type Offer struct {
 	PermissionSet  string  `json:"permissionSet"`
 	Description    string  `json:"description,omitempty"`
 	SessionMinutes int     `json:"sessionMinutes"`
+	Sensitive      bool    `json:"sensitive" doc:"Whether it is marked as sensitive"`
 	Ways           []Way   `json:"ways" doc:"The one that asks least first, then those that give it for longer"`
 }
 
 // Approval is one person's yes.
 type Approval struct {
 	By      Person    `json:"by"`
+	For     *Person   `json:"for,omitempty" doc:"Whose say it was, where it was a delegate's"`
+	Minutes int       `json:"minutes" doc:"For how long"`
 	At      time.Time `json:"at"`
 	Comment string    `json:"comment,omitempty"`
 }
@@ -84,21 +90,27 @@ type Line struct {
 	Approvers string     `json:"approvers" doc:"Who must agree, in words"`
 	Able      int        `json:"able" doc:"How many people could approve it now"`
 	Nobody    string     `json:"nobody,omitempty" doc:"Why nobody can approve it now"`
+	Minutes   int        `json:"minutes" doc:"What was asked for, or less when less was approved"`
+	Waits     string     `json:"waits,omitempty" doc:"What has to answer before it can be decided"`
+	Sensitive bool       `json:"sensitive" doc:"Whether the target is marked as sensitive"`
 	Decided   *Decision  `json:"decided,omitempty"`
 	Grant     *Grant     `json:"grant,omitempty" doc:"What came of it"`
 }
 
 // Request is what somebody asked for.
 type Request struct {
-	ID        string    `json:"id"`
-	Requester Person    `json:"requester"`
-	Reason    string    `json:"reason"`
-	Minutes   int       `json:"minutes"`
-	AskedAt   time.Time `json:"askedAt"`
-	LapsesAt  time.Time `json:"lapsesAt" doc:"When lines that nobody decided lapse"`
-	Open      bool      `json:"open" doc:"Whether a line still waits for a decision"`
-	Lines     []Line    `json:"lines"`
-	Revision  string    `json:"revision" doc:"Changes with every change; hand it back to wait for the next"`
+	ID        string     `json:"id"`
+	Requester Person     `json:"requester"`
+	Reason    string     `json:"reason"`
+	Minutes   int        `json:"minutes"`
+	AskedAt   time.Time  `json:"askedAt"`
+	LapsesAt  time.Time  `json:"lapsesAt" doc:"When lines that nobody decided lapse"`
+	Ticket    string     `json:"ticket,omitempty"`
+	StartAt   *time.Time `json:"startAt,omitempty" doc:"When it is to begin"`
+	Extends   string     `json:"extends,omitempty" doc:"The grant that it is to extend"`
+	Open      bool       `json:"open" doc:"Whether a line still waits for a decision"`
+	Lines     []Line     `json:"lines"`
+	Revision  string     `json:"revision" doc:"Changes with every change; hand it back to wait for the next"`
 }
 
 // Pending is a request with the lines that the caller may decide.
@@ -118,6 +130,11 @@ type Grant struct {
 	Reason         string     `json:"reason"`
 	Rule           Rule       `json:"rule"`
 	Minutes        int        `json:"minutes"`
+	By             string     `json:"by" enum:"assignment,membership,session" doc:"How access is given"`
+	Ticket         string     `json:"ticket,omitempty"`
+	StartAt        *time.Time `json:"startAt,omitempty" doc:"Not before"`
+	Extends        string     `json:"extends,omitempty" doc:"The grant that it goes on after"`
+	Sensitive      bool       `json:"sensitive" doc:"Whether the target is marked as sensitive"`
 	ApprovedAt     time.Time  `json:"approvedAt"`
 	ActiveAt       *time.Time `json:"activeAt,omitempty" doc:"When AWS confirmed it"`
 	EndsAt         *time.Time `json:"endsAt,omitempty"`
@@ -142,6 +159,9 @@ type Explanation struct {
 	Approvers      string   `json:"approvers"`
 	CanApprove     []string `json:"canApprove" doc:"Who could approve now"`
 	Nobody         string   `json:"nobody,omitempty"`
+	Waits          string   `json:"waits,omitempty" doc:"What has to answer first"`
+	By             string   `json:"by,omitempty" doc:"How access is given"`
+	Sensitive      bool     `json:"sensitive" doc:"Whether the target is marked as sensitive"`
 	Why            []string `json:"why" doc:"Why not, the nearest reason first"`
 }
 
@@ -192,9 +212,9 @@ func offerOf(o rules.Offer) Offer {
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	v := Offer{Account{string(o.Account.ID), o.Account.Name, o.Path, tags}, o.PermissionSet.Name, o.PermissionSet.Description, int(o.PermissionSet.Session.Minutes()), []Way{}}
+	v := Offer{Account{string(o.Account.ID), o.Account.Name, o.Path, tags}, o.PermissionSet.Name, o.PermissionSet.Description, int(o.PermissionSet.Session.Minutes()), o.Sensitive, []Way{}}
 	for _, w := range o.Ways {
-		v.Ways = append(v.Ways, Way{ruleOf(w.Rule), int(w.Longest.Minutes()), w.Needs.Approvals, w.Needs.String(), w.Nobody, w.Reason})
+		v.Ways = append(v.Ways, Way{ruleOf(w.Rule), int(w.Longest.Minutes()), w.Needs.Approvals, w.Needs.String(), w.Nobody, w.Reason, w.By, w.Ticket, w.During})
 	}
 	return v
 }
@@ -202,16 +222,21 @@ func offerOf(o rules.Offer) Offer {
 func requestOf(r broker.Asked, now time.Time) Request {
 	v := Request{
 		ID: r.ID, Requester: personOf(r.Requester), Reason: r.Reason, Minutes: r.Minutes, AskedAt: r.AskedAt, LapsesAt: r.LapsesAt, Open: r.Open(), Revision: revision(r),
+		Ticket: r.Ticket, StartAt: moment(r.StartAt),
+	}
+	if r.Extends != nil {
+		v.Extends = r.Extends.Grant
 	}
 	for _, l := range r.Lines {
 		line := Line{
 			Number: l.Number, State: string(l.State), Target: targetOf(l.Target), Rule: ruleOf(l.Rule), Approvals: []Approval{}, Needed: l.Needs.Approvals, Approvers: l.Needs.String(),
+			Minutes: l.Minutes, Sensitive: l.Sensitive,
 		}
 		if l.State == access.Pending {
-			line.Able, line.Nobody = r.Able[l.Number], l.Nobody
+			line.Able, line.Nobody, line.Waits = r.Able[l.Number], l.Nobody, l.Waits
 		}
 		for _, a := range l.Approvals {
-			line.Approvals = append(line.Approvals, Approval{personOf(a.By), a.At, a.Comment})
+			line.Approvals = append(line.Approvals, approvalOf(a))
 		}
 		if l.Decided != nil {
 			line.Decided = &Decision{nameOf(l.Decided.By), l.Decided.At, l.Decided.Comment}
@@ -223,6 +248,15 @@ func requestOf(r broker.Asked, now time.Time) Request {
 			}
 		}
 		v.Lines = append(v.Lines, line)
+	}
+	return v
+}
+
+func approvalOf(a access.Approval) Approval {
+	v := Approval{By: personOf(a.By), Minutes: a.Minutes, At: a.At, Comment: a.Comment}
+	if a.For.ID != "" {
+		p := personOf(a.For)
+		v.For = &p
 	}
 	return v
 }
@@ -244,7 +278,7 @@ func grantOf(g access.Grant, now time.Time) Grant {
 	last, sure := g.LastMinute(now)
 	v := Grant{
 		ID: g.ID, State: string(g.State), Person: personOf(g.Person), Target: targetOf(g.Target), Request: g.Request, Line: g.Line, Reason: g.Reason, Rule: ruleOf(g.Rule),
-		Minutes: g.Minutes, ApprovedAt: g.ApprovedAt, ActiveAt: moment(g.ActiveAt), EndsAt: moment(g.EndsAt), EndedAt: moment(g.EndedAt),
+		Minutes: g.Minutes, By: string(g.Way), Ticket: g.Ticket, StartAt: moment(g.StartAt), Extends: g.Extends, Sensitive: g.Sensitive, ApprovedAt: g.ApprovedAt, ActiveAt: moment(g.ActiveAt), EndsAt: moment(g.EndsAt), EndedAt: moment(g.EndedAt),
 		LastMinute: moment(last), LastMinuteSure: sure, Standing: g.Held == access.PreExisting, Trouble: g.Trouble, Failure: g.Failure,
 	}
 	if g.End != nil {
@@ -257,7 +291,7 @@ func explanationOf(e broker.Explanation) Explanation {
 	d := e.Decision
 	v := Explanation{
 		Allowed: d.Allowed, Person: Person{string(e.Person.ID), e.Person.User}, Target: targetOf(e.Target), LongestMinutes: int(d.Longest.Minutes()),
-		Approvals: d.Needs.Approvals, CanApprove: e.Approvers, Nobody: d.Nobody, Why: d.Why,
+		Approvals: d.Needs.Approvals, CanApprove: e.Approvers, Nobody: d.Nobody, Waits: d.Waits, By: d.Way, Sensitive: d.Sensitive, Why: d.Why,
 	}
 	if d.Allowed {
 		v.Approvers = d.Needs.String()
@@ -280,7 +314,10 @@ func meOf(m broker.Me) Me {
 }
 
 func wishOf(in AskBody, key string) broker.Wish {
-	w := broker.Wish{Duration: time.Duration(in.Minutes) * time.Minute, Reason: in.Reason, Key: key}
+	w := broker.Wish{Duration: time.Duration(in.Minutes) * time.Minute, Reason: in.Reason, Ticket: in.Ticket, Extends: in.Extends, Key: key}
+	if in.StartAt != nil {
+		w.Start = *in.StartAt
+	}
 	for _, t := range in.Targets {
 		w.Targets = append(w.Targets, broker.Names{Account: t.Account, PermissionSet: t.PermissionSet})
 	}

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -13,9 +15,12 @@ import (
 
 // AskBody is what a person asks for.
 type AskBody struct {
-	Targets []AskTarget `json:"targets" minItems:"1" maxItems:"50"`
-	Minutes int         `json:"minutes" minimum:"1" maximum:"527040" doc:"How long, counted from when AWS confirms it"`
+	Targets []AskTarget `json:"targets" maxItems:"50" doc:"What is asked for; with extends, none"`
+	Minutes int         `json:"minutes" minimum:"1" maximum:"527040" doc:"How long, counted from when AWS confirms it; with extends, how much longer"`
 	Reason  string      `json:"reason,omitempty" maxLength:"500"`
+	Ticket  string      `json:"ticket,omitempty" maxLength:"64"`
+	StartAt *time.Time  `json:"startAt,omitempty" doc:"When it is to begin; at most 30 days ahead; once it is approved if left out"`
+	Extends string      `json:"extends,omitempty" maxLength:"40" doc:"The id of a live grant of yours that is to last longer"`
 }
 
 // AskTarget names a target.
@@ -39,10 +44,20 @@ type GrantPath struct {
 	ID string `path:"id" maxLength:"40" pattern:"^g-[0-9a-z]+$"`
 }
 
+// ApproveBody goes with a yes.
+type ApproveBody struct {
+	CommentBody
+	Minutes int `json:"minutes,omitempty" minimum:"0" maximum:"527040" doc:"For fewer minutes than asked; 0 or absent: for what was asked"`
+}
+
 type (
 	decideInput struct {
 		RequestPath
 		Body CommentBody
+	}
+	approveInput struct {
+		RequestPath
+		Body ApproveBody
 	}
 	requestOutput struct{ Body Request }
 	grantOutput   struct{ Body Grant }
@@ -53,7 +68,7 @@ func add[I, O any](s *Server, method, path, id, summary string, handle func(cont
 		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody,
 		Errors: []int{
 			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
+			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
 		},
 	}, func(ctx context.Context, in *I) (*O, error) {
 		reach(ctx)
@@ -70,8 +85,8 @@ func (s *Server) operations() {
 	add(s, http.MethodPost, "/v1/requests", "ask", "Ask for access", s.ask)
 	add(s, http.MethodGet, "/v1/requests", "listRequests", "Your newest requests", s.listRequests)
 	add(s, http.MethodGet, "/v1/requests/{id}", "getRequest", "A request, at once or when it changes", s.getRequest)
-	add(s, http.MethodPost, "/v1/requests/{id}/approve", "approve", "Approve every line that you may decide", func(ctx context.Context, in *decideInput) (*requestOutput, error) {
-		r, err := s.broker.Approve(ctx, in.ID, in.Body.Comment)
+	add(s, http.MethodPost, "/v1/requests/{id}/approve", "approve", "Approve every line that you may decide", func(ctx context.Context, in *approveInput) (*requestOutput, error) {
+		r, err := s.broker.Approve(ctx, in.ID, in.Body.Comment, in.Body.Minutes)
 		return s.decided(ctx, r, err)
 	})
 	add(s, http.MethodPost, "/v1/requests/{id}/reject", "reject", "Reject every line that you may decide", func(ctx context.Context, in *decideInput) (*requestOutput, error) {
@@ -92,6 +107,24 @@ func (s *Server) operations() {
 		g, err := s.broker.End(ctx, in.ID, in.Body.Comment)
 		return &grantOutput{grantOf(g, s.now())}, err
 	})
+	s.duties()
+}
+
+// pageOf reads the place in a listing that a cursor names.
+func pageOf(cursor string) (broker.Page, error) {
+	if cursor == "" {
+		return broker.Page{}, nil
+	}
+	ms, id, ok := strings.Cut(cursor, "-")
+	at, err := strconv.ParseInt(ms, 36, 64)
+	if !ok || err != nil || id == "" {
+		return broker.Page{}, &access.Problem{Kind: access.ErrInvalid, Message: "the cursor is none of this server's", Hint: "begin at the first page"}
+	}
+	return broker.Page{At: time.UnixMilli(at).UTC(), ID: id}, nil
+}
+
+func cursorOf(at time.Time, id string) string {
+	return strconv.FormatInt(at.UnixMilli(), 36) + "-" + id
 }
 
 func (s *Server) me(ctx context.Context, _ *struct{}) (*struct{ Body Me }, error) {
@@ -129,14 +162,16 @@ func (s *Server) listAccess(ctx context.Context, in *accessInput) (*accessOutput
 }
 
 type whyInput struct {
-	Person        string `query:"person" required:"true" maxLength:"200" doc:"User name or id"`
-	Account       string `query:"account" required:"true" maxLength:"100"`
-	PermissionSet string `query:"permissionSet" required:"true" maxLength:"2048"`
-	Minutes       int    `query:"minutes" minimum:"0" maximum:"527040" doc:"0 asks for the longest that there is"`
+	Person        string    `query:"person" required:"true" maxLength:"200" doc:"User name or id"`
+	Account       string    `query:"account" required:"true" maxLength:"100"`
+	PermissionSet string    `query:"permissionSet" required:"true" maxLength:"2048"`
+	Minutes       int       `query:"minutes" minimum:"0" maximum:"527040" doc:"0 asks for the longest that there is"`
+	Ticket        string    `query:"ticket" maxLength:"64"`
+	StartAt       time.Time `query:"startAt" doc:"When it would begin; now if left out"`
 }
 
 func (s *Server) why(ctx context.Context, in *whyInput) (*struct{ Body Explanation }, error) {
-	e, err := s.broker.Why(ctx, broker.Question{Person: in.Person, Names: broker.Names{Account: in.Account, PermissionSet: in.PermissionSet}, Duration: time.Duration(in.Minutes) * time.Minute})
+	e, err := s.broker.Why(ctx, broker.Question{Person: in.Person, Names: broker.Names{Account: in.Account, PermissionSet: in.PermissionSet}, Duration: time.Duration(in.Minutes) * time.Minute, Ticket: in.Ticket, Start: in.StartAt})
 	return &struct{ Body Explanation }{explanationOf(e)}, err
 }
 
@@ -162,18 +197,27 @@ type requestsOutput struct {
 	Body struct {
 		Now      time.Time `json:"now" doc:"The server's time"`
 		Requests []Request `json:"requests"`
+		Next     string    `json:"next,omitempty" doc:"The cursor of the next page; absent at the end"`
 	}
 }
 
 func (s *Server) listRequests(ctx context.Context, in *struct {
-	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	After string `query:"after" maxLength:"60" doc:"The cursor of the page before"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 },
 ) (*requestsOutput, error) {
-	requests, err := s.broker.Requests(ctx, in.Limit)
+	from, err := pageOf(in.After)
+	if err != nil {
+		return nil, err
+	}
+	requests, err := s.broker.Requests(ctx, from, in.Limit)
 	out := &requestsOutput{}
 	out.Body.Now, out.Body.Requests = s.now().UTC(), []Request{}
 	for _, r := range requests {
 		out.Body.Requests = append(out.Body.Requests, requestOf(r, s.now()))
+	}
+	if n := len(requests); n == in.Limit {
+		out.Body.Next = cursorOf(requests[n-1].AskedAt, requests[n-1].ID)
 	}
 	return out, err
 }
@@ -219,7 +263,7 @@ func (s *Server) listApprovals(ctx context.Context, _ *struct{}) (*approvalsOutp
 	out := &approvalsOutput{}
 	out.Body.Requests = []Pending{}
 	for _, p := range pending {
-		out.Body.Requests = append(out.Body.Requests, Pending{requestOf(broker.Asked{Request: p.Request}, s.now()), p.Lines})
+		out.Body.Requests = append(out.Body.Requests, Pending{requestOf(broker.Asked{Request: p.Request, Able: p.Able}, s.now()), p.Lines})
 	}
 	return out, err
 }
@@ -228,20 +272,29 @@ type grantsOutput struct {
 	Body struct {
 		Now    time.Time `json:"now" doc:"The server's time, from which what is left is counted"`
 		Grants []Grant   `json:"grants"`
+		Next   string    `json:"next,omitempty" doc:"The cursor of the next page; absent at the end"`
 	}
 }
 
 func (s *Server) listGrants(ctx context.Context, in *struct {
-	All   bool `query:"all" doc:"Not only your own, but all that you may end or read"`
-	Ended bool `query:"ended" doc:"Also those that are over"`
-	Limit int  `query:"limit" minimum:"1" maximum:"1000" default:"200"`
+	All   bool   `query:"all" doc:"Not only your own, but all that you may end or read"`
+	Ended bool   `query:"ended" doc:"Also those that are over"`
+	After string `query:"after" maxLength:"60" doc:"The cursor of the page before; with ended only, since the others are few"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
 },
 ) (*grantsOutput, error) {
-	grants, err := s.broker.Grants(ctx, broker.GrantFilter{All: in.All, Ended: in.Ended, Most: in.Limit})
+	from, err := pageOf(in.After)
+	if err != nil {
+		return nil, err
+	}
+	grants, next, err := s.broker.Grants(ctx, broker.GrantFilter{All: in.All, Ended: in.Ended, From: from, Most: in.Limit})
 	out := &grantsOutput{}
 	out.Body.Now, out.Body.Grants = s.now().UTC(), []Grant{}
 	for _, g := range grants {
 		out.Body.Grants = append(out.Body.Grants, grantOf(g, s.now()))
+	}
+	if next != (broker.Page{}) {
+		out.Body.Next = cursorOf(next.At, next.ID)
 	}
 	return out, err
 }

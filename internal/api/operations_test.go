@@ -133,7 +133,7 @@ func (r *rig) oneLife() {
 		r.Errorf("kim may decide %+v", pending)
 	}
 	comment := "go ahead"
-	answer, err = r.as("kim").Approve(r.Context(), asked.Id, client.CommentBody{Comment: &comment})
+	answer, err = r.as("kim").Approve(r.Context(), asked.Id, client.ApproveBody{Comment: &comment})
 	approved := ok[client.Request](r, answer, err)
 	if l := approved.Lines[0]; approved.Open || l.State != client.LineStateApproved || l.Approvals[0].By.User != "kim" || *l.Approvals[0].Comment != comment || l.Grant.State != client.GrantStateWaiting {
 		r.Errorf("approved: %+v", approved)

@@ -80,14 +80,14 @@ func TestADirectoryThatIsAwayDecidesNothing(t *testing.T) {
 	id := r.ask("dana").Id
 	before, n := r.dump(), len(r.refusals(0))
 	r.box.Script(sandbox.Fault{Service: "identitystore", Kind: sandbox.Denied})
-	g := r.read(r.as("kim").Approve(t.Context(), id, client.CommentBody{}))
+	g := r.read(r.as("kim").Approve(t.Context(), id, client.ApproveBody{}))
 	if p := g.problem(t); g.status != http.StatusServiceUnavailable || p.Hint == nil || strings.Contains(g.text, "AccessDenied") {
 		t.Errorf("%d %s", g.status, g.text)
 	}
 	r.unchanged(before)
 	r.recorded(n, "kim", "approve", access.ErrUnavailable.Error(), "AWS does not say")
 	r.box.ClearFaults()
-	answer, err := r.as("kim").Approve(t.Context(), id, client.CommentBody{})
+	answer, err := r.as("kim").Approve(t.Context(), id, client.ApproveBody{})
 	ok[client.Request](r, answer, err)
 }
 
@@ -99,7 +99,7 @@ func TestApprovingIsJudgedByWhatTheDirectorySaysNow(t *testing.T) {
 	approvers, _ := r.mirror.Group("approvers")
 	r.must(r.box.Change(func(d *sandbox.Directory) error { return d.Leave(kim.ID, approvers.ID) }))
 	before, n := r.dump(), len(r.refusals(0))
-	g := r.read(r.as("kim").Approve(t.Context(), id, client.CommentBody{}))
+	g := r.read(r.as("kim").Approve(t.Context(), id, client.ApproveBody{}))
 	p := g.problem(t)
 	kind, known := map[int]error{http.StatusForbidden: access.ErrRefused, http.StatusNotFound: access.ErrUnknown}[g.status] // whoever may not decide it may not see it
 	if !known {

@@ -119,7 +119,7 @@ func TestTwentyApprovalsAtOnceAreOne(t *testing.T) {
 	r := newRig(t)
 	id := r.ask("dana").Id
 	good := 0
-	for _, g := range at20(func() got { return r.read(r.as("kim").Approve(r.Context(), id, client.CommentBody{})) }) {
+	for _, g := range at20(func() got { return r.read(r.as("kim").Approve(r.Context(), id, client.ApproveBody{})) }) {
 		switch g.status {
 		case http.StatusOK:
 			good++
@@ -144,7 +144,7 @@ func TestADecisionThatIsRepeatedChangesNothing(t *testing.T) {
 		state client.LineState
 	}{
 		{"approve", func(r *rig, id string) (*http.Response, error) {
-			return r.as("kim").Approve(r.Context(), id, client.CommentBody{})
+			return r.as("kim").Approve(r.Context(), id, client.ApproveBody{})
 		}, client.LineStateApproved},
 		{"reject", func(r *rig, id string) (*http.Response, error) {
 			return r.as("kim").Reject(r.Context(), id, client.CommentBody{})
@@ -178,17 +178,17 @@ func TestOneOfTwoApprovalsDoesNotCountTwice(t *testing.T) {
 	r := newRig(t)
 	answer, err := r.asking("dana", 240, "payments-prod PowerUser")
 	id := ok[client.Request](r, answer, err).Id
-	answer, err = r.as("kim").Approve(t.Context(), id, client.CommentBody{})
+	answer, err = r.as("kim").Approve(t.Context(), id, client.ApproveBody{})
 	if l := ok[client.Request](r, answer, err).Lines[0]; l.State != client.LineStatePending || len(l.Approvals) != 1 || l.Needed != 2 {
 		t.Fatalf("once: %+v", l)
 	}
 	before := r.dump()
-	g := r.read(r.as("kim").Approve(t.Context(), id, client.CommentBody{}))
+	g := r.read(r.as("kim").Approve(t.Context(), id, client.ApproveBody{}))
 	if p := g.problem(t); g.status != http.StatusForbidden || !strings.Contains(p.Detail, "you approved it already") {
 		t.Errorf("twice: %d %s", g.status, g.text)
 	}
 	r.unchanged(before)
-	answer, err = r.as("ren").Approve(t.Context(), id, client.CommentBody{})
+	answer, err = r.as("ren").Approve(t.Context(), id, client.ApproveBody{})
 	if l := ok[client.Request](r, answer, err).Lines[0]; l.State != client.LineStateApproved {
 		t.Errorf("by two: %+v", l)
 	}

@@ -342,7 +342,7 @@ func (r *rig) approved(user string) client.Grant {
 	if user == "kim" {
 		by = "ren"
 	}
-	answer, err := r.as(by).Approve(r.Context(), r.ask(user).Id, client.CommentBody{})
+	answer, err := r.as(by).Approve(r.Context(), r.ask(user).Id, client.ApproveBody{})
 	return *ok[client.Request](r, answer, err).Lines[0].Grant
 }
 

@@ -269,6 +269,7 @@ var statuses = map[error]int{
 	access.ErrRefused:     http.StatusForbidden,
 	access.ErrUnknown:     http.StatusNotFound,
 	access.ErrOver:        http.StatusConflict,
+	access.ErrTooMany:     http.StatusTooManyRequests,
 	access.ErrUnavailable: http.StatusServiceUnavailable,
 }
 

@@ -68,7 +68,11 @@ type Parts struct {
 	Now       func() time.Time
 	Random    io.Reader
 	Log       *slog.Logger
+	Tickets   Tickets // nil: no service checks tickets
+	Rota      Rota    // nil: nobody knows who is on call
+	Groups    Groups  // nil: nothing can be prepared to be lent by membership
 
+	PerHour     int           // requests of one person in an hour; zero means 100
 	CallTimeout time.Duration // of one call of AWS; shorter than the lease under which it is made. Zero means 10 s.
 }
 
@@ -97,6 +101,7 @@ type Broker struct {
 const (
 	leaseTime   = 30 * time.Second
 	callTimeout = 10 * time.Second
+	perHour     = 100
 
 	lookUpsPerSecond = 5 // in the background; each is two calls of the identity store
 )
@@ -105,6 +110,9 @@ const (
 func New(p Parts) (*Broker, error) {
 	if p.CallTimeout == 0 {
 		p.CallTimeout = callTimeout
+	}
+	if p.PerHour == 0 {
+		p.PerHour = perHour
 	}
 	if p.CallTimeout >= leaseTime {
 		return nil, fmt.Errorf("a call of AWS may take %s, which is not shorter than its lease of %s", p.CallTimeout, leaseTime)

@@ -41,7 +41,7 @@ func TestFromTheRequestToTheListingsAfterTheEnd(t *testing.T) {
 		q := r.Ask("dana", "payments-prod PowerUser", "play ReadOnly")
 		prod, play := q.Lines[0].Grant, q.Lines[1].Grant
 		r.Become(play, access.Active, time.Minute)
-		if _, err := r.Broker.Approve(r.As("kim"), q.ID, "go"); err != nil {
+		if _, err := r.Broker.Approve(r.As("kim"), q.ID, "go", 0); err != nil {
 			t.Fatal(err)
 		}
 		g := r.Become(prod, access.Active, time.Minute)
@@ -76,10 +76,10 @@ func TestTheEventSaysWhoAskedAndWithWhat(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		before := r.Head()
 		q := r.Ask("dana", "payments-prod PowerUser")
-		if _, err := r.Broker.Approve(r.As("dana"), q.ID, ""); !errors.Is(err, access.ErrRefused) {
+		if _, err := r.Broker.Approve(r.As("dana"), q.ID, "", 0); !errors.Is(err, access.ErrRefused) {
 			t.Errorf("dana approves her own: %v", err)
 		}
-		if _, err := r.Broker.Approve(r.As("kim"), q.ID, ""); err != nil {
+		if _, err := r.Broker.Approve(r.As("kim"), q.ID, "", 0); err != nil {
 			t.Error(err)
 		}
 		events := r.Events(before)
@@ -201,7 +201,7 @@ func TestAnApproverWhoLeftApprovesNothingFromThatMoment(t *testing.T) {
 			}
 			q := r.Ask("dana", "payments-prod PowerUser")
 			r.Says("kim", status) // and the mirror does not know it yet
-			_, err := r.Broker.Approve(r.As("kim"), q.ID, "")
+			_, err := r.Broker.Approve(r.As("kim"), q.ID, "", 0)
 			refusedWith(t, err, access.ErrRefused, "kim is "+string(status))
 			if list, err := r.Broker.Approvals(r.As("kim")); err == nil {
 				t.Errorf("kim still sees %d approvals", len(list))
@@ -221,13 +221,13 @@ func TestGroupsCountAsTheyAreAtTheClick(t *testing.T) {
 			}
 		}
 		change(func(d *sandbox.Directory) error { return d.Leave(r.Person("kim").ID, approvers) })
-		_, err := r.Broker.Approve(r.As("kim"), q.ID, "")
+		_, err := r.Broker.Approve(r.As("kim"), q.ID, "", 0)
 		refusedWith(t, err, access.ErrRefused, "kim is none of them")
 		change(func(d *sandbox.Directory) error { return d.Join(r.Person("eli").ID, approvers) })
 		if err := r.Broker.Refresh(r.As("sparekey")); err != nil { // a request is shown to those who may decide it
 			t.Fatal(err)
 		}
-		if q, err := r.Broker.Approve(r.As("eli"), q.ID, ""); err != nil || q.Open() {
+		if q, err := r.Broker.Approve(r.As("eli"), q.ID, "", 0); err != nil || q.Open() {
 			t.Errorf("eli joined the approvers: %v", err)
 		}
 	})
@@ -262,28 +262,37 @@ func TestUnknownStatusBlocksStartsAndEndsNothing(t *testing.T) {
 
 func TestWhatWasApprovedIsJudgedAgainBeforeItStarts(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
-		for name, change := range map[string]func(){
-			"the rule is gone":       func() { r.Ruled(strings.Replace(rig.Book, "ous: [Workloads]", "ous: [Sandbox]", 1)) },
-			"the rule asks for more": func() { r.Ruled(strings.Replace(rig.Book, "need: 1", "need: 2", 1)) },
-			"the approver is none":   func() { r.Ruled(strings.Replace(rig.Book, "groups: [approvers]}", "groups: [admins]}", 1)) },
-			"the requester left the group": func() {
+		for name, c := range map[string]struct {
+			change func()
+			anew   string // what it then needs; empty: it is not asked for anew
+		}{
+			"the rule is gone":       {func() { r.Ruled(strings.Replace(rig.Book, "ous: [Workloads]", "ous: [Sandbox]", 1)) }, ""},
+			"the rule asks for more": {func() { r.Ruled(strings.Replace(rig.Book, "need: 1", "need: 2", 1)) }, "2 of approvers"},
+			"the approver is none":   {func() { r.Ruled(strings.Replace(rig.Book, "groups: [approvers]}", "groups: [admins]}", 1)) }, "1 of admins"},
+			"the requester left the group": {func() {
 				id := r.Person("dana").ID
 				if err := r.Box.Change(func(d *sandbox.Directory) error { return d.Leave(id, r.Group("developers")) }); err != nil {
 					t.Fatal(err)
 				}
-			},
+			}, ""},
 		} {
 			r.Sandboxed(sandbox.Behaviour{})
 			r.Ruled(rig.Book)
 			q := r.Ask("dana", "payments-prod ReadOnly")
-			if _, err := r.Broker.Approve(r.As("ren"), q.ID, ""); err != nil {
+			if _, err := r.Broker.Approve(r.As("ren"), q.ID, "", 0); err != nil {
 				t.Fatal(err)
 			}
-			change()
+			c.change()
 			r.Work()
 			g := r.Grant(q.Lines[0].Grant)
-			if g.State != access.Failed || !strings.HasPrefix(g.Failure, "the rules no longer allow it") {
+			again, asked := strings.CutPrefix(g.Failure, `rule "prod" (rules.yaml:10) has changed since it was approved; it was asked for anew as `)
+			switch {
+			case g.State != access.Failed || asked != (c.anew != "") || !asked && !strings.HasPrefix(g.Failure, "the rules no longer allow it"):
 				t.Errorf("%s: %s: %s", name, g.State, g.Failure)
+			case asked:
+				if l := r.Request(again).Lines[0]; l.State != access.Pending || l.Needs.String() != c.anew || l.Target != q.Lines[0].Target {
+					t.Errorf("%s: it was asked for anew as %+v", name, l)
+				}
 			}
 			if r.Box.Assigned(r.Assignment("dana", "payments-prod", "ReadOnly")) {
 				t.Errorf("%s: access was given", name)
@@ -433,7 +442,7 @@ func TestWhoMayEndAGrant(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for user, may := range map[string]bool{"dana": true, "kim": true, "ren": true, "amy": true, "eli": false, "ana": false, "finn": false} {
 			q := r.Ask("dana", "payments-prod PowerUser")
-			if _, err := r.Broker.Approve(r.As("kim"), q.ID, ""); err != nil {
+			if _, err := r.Broker.Approve(r.As("kim"), q.ID, "", 0); err != nil {
 				t.Fatal(err)
 			}
 			id := q.Lines[0].Grant

@@ -11,6 +11,7 @@ import (
 	"sparekey/audit"
 	"sparekey/internal/store"
 	"sparekey/org"
+	"sparekey/rules"
 )
 
 // Carry does the next thing for a grant: it looks at AWS or acts there as [access.Grant.Task] says, and records what it saw.
@@ -120,6 +121,9 @@ func call[T any](ctx context.Context, c carrier, do func(context.Context) (T, er
 }
 
 func (c carrier) assigned(ctx context.Context) (bool, error) {
+	if !c.g.Way.Leaves() {
+		return c.g.Stood(), nil
+	}
 	return call(ctx, c, func(ctx context.Context) (bool, error) { return c.way.Assigned(ctx, c.g.Key()) })
 }
 
@@ -161,6 +165,10 @@ func (c carrier) begin(ctx context.Context) error {
 		person.User = c.g.Person.User
 		return c.left(ctx, person)
 	}
+	f, err := c.starting(ctx, person)
+	if err != nil {
+		return c.hinder(ctx, err)
+	}
 	assigned, err := c.assigned(ctx)
 	if err != nil {
 		return c.hinder(ctx, err)
@@ -175,7 +183,11 @@ func (c carrier) begin(ctx context.Context) error {
 		if err != nil {
 			return change, err
 		}
-		facts := access.Facts{Person: mirrored(person, g), Rules: c.rules(), Assigned: assigned, Others: others, Creates: creates}
+		set, err := c.at(tx, f)
+		if err != nil {
+			return change, err
+		}
+		facts := access.Facts{Person: mirrored(person, g), Rules: set, Assigned: assigned, Others: others, Creates: creates, NewID: c.newID}
 		change, must, err = g.Begin(facts, c.Now())
 		return change, err
 	})
@@ -183,6 +195,25 @@ func (c carrier) begin(ctx context.Context) error {
 		return err
 	}
 	return c.create(ctx)
+}
+
+// starting is what is known when a grant is to start: what its ticket's system says, who approved it, and what its permission
+// set permits, all asked now.
+func (c carrier) starting(ctx context.Context, p org.Person) (rules.Facts, error) {
+	if c.g.Way != access.Session {
+		if err := c.content(ctx, c.g.Target.PermissionSet); err != nil && !errors.Is(err, access.ErrMissing) {
+			return rules.Facts{}, fmt.Errorf("reading what %s permits: %w", c.g.Target.PermissionSetName, err)
+		}
+	}
+	f := c.heard(ctx)
+	if c.g.Ticket != "" {
+		p = mirrored(p, c.g)
+		if was, ok := c.rules().Organization().Person(p.ID); ok && p.Email == "" {
+			p.Email = was.Email
+		}
+		c.ticketed(ctx, &f, p, c.g.Ask())
+	}
+	return f, c.givers(ctx, &f, c.g.Approvals)
 }
 
 // mirrored gives a person the name that the grant knows, where the directory left it out.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sparekey/access"
@@ -19,7 +20,10 @@ type Wish struct {
 	Targets  []Names
 	Duration time.Duration
 	Reason   string
-	Key      string // idempotency key: the same key and the same wish make one request, however often they come
+	Ticket   string
+	Start    time.Time // zero: as soon as it is approved
+	Extends  string    // the id of the grant that is to last longer; then there are no targets
+	Key      string    // idempotency key: the same key and the same wish make one request, however often they come
 }
 
 // Names is a target as people write it: an account by its id or its name, a permission set by its name or its ARN.
@@ -49,7 +53,7 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 	if w.Key == "" || len(w.Key) > 100 {
 		return access.Request{}, &access.Problem{Kind: access.ErrInvalid, Message: "the idempotency key is missing or has more than 100 characters", Hint: "send a new random key with each request, and the same one when you repeat it"}
 	}
-	wish := access.Wish{Duration: w.Duration, Reason: w.Reason}
+	wish := access.Wish{Duration: w.Duration, Reason: w.Reason, Ticket: w.Ticket, Start: w.Start}
 	for _, n := range w.Targets {
 		t, err := target(set.Organization(), n)
 		if err != nil {
@@ -57,33 +61,105 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 		}
 		wish.Targets = append(wish.Targets, t)
 	}
-	digest, err := audit.Digest(map[string]any{"targets": wish.Targets, "minutes": int(w.Duration.Minutes()), "reason": w.Reason})
+	if w.Extends != "" {
+		if err := b.extending(ctx, by, w, &wish); err != nil {
+			return access.Request{}, err
+		}
+	}
+	digest, err := audit.Digest(map[string]any{
+		"targets": wish.Targets, "minutes": int(w.Duration.Minutes()), "reason": w.Reason, "ticket": w.Ticket, "start": w.Start.UnixMilli(), "extends": w.Extends,
+	})
 	if err != nil {
 		return access.Request{}, err
 	}
-	return b.askOnce(ctx, by, wish, w.Key, digest, set)
+	if r, err := b.answered(ctx, by, w.Key, digest); err == nil || !errors.Is(err, store.ErrNotFound) {
+		return r, err
+	}
+	for _, t := range wish.Targets {
+		if s, ok := set.Organization().PermissionSet(t.PermissionSet); ok && s.Content == "" {
+			if err := b.content(ctx, s.ARN); err != nil {
+				b.Log.Warn("what a permission set permits could not be read; it is not known what is approved with it", "permissionSet", s.Name, "error", err)
+			}
+		}
+	}
+	f := b.heard(ctx)
+	b.ticketed(ctx, &f, by, asksOf(wish)...)
+	return b.askOnce(ctx, by, wish, w.Key, digest, f)
+}
+
+// asksOf is what the rules will be asked about a wish.
+func asksOf(w access.Wish) []rules.Ask {
+	var asks []rules.Ask
+	for _, t := range w.Targets {
+		asks = append(asks, rules.Ask{Target: t, For: w.Duration, Reason: w.Reason, Ticket: w.Ticket, Start: w.Start})
+	}
+	return asks
+}
+
+// extending turns a wish into one that extends a grant of the caller.
+func (b *Broker) extending(ctx context.Context, by org.Person, w Wish, wish *access.Wish) error {
+	if len(w.Targets) > 0 || !w.Start.IsZero() {
+		return &access.Problem{Kind: access.ErrInvalid, Message: "an extension has neither targets nor a start of its own"}
+	}
+	var g access.Grant
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { g, err = tx.Grant(w.Extends); return err }); err != nil {
+		return found(err, "grant", w.Extends)
+	}
+	if g.Person.ID != by.ID {
+		return unknown("grant", w.Extends)
+	}
+	wish.Extends, wish.Targets = &g, []org.Target{g.Target.Target}
+	if wish.Reason == "" {
+		wish.Reason = g.Reason
+	}
+	if wish.Ticket == "" {
+		wish.Ticket = g.Ticket
+	}
+	return nil
+}
+
+// answered finds the request that the same key made before.
+func (b *Broker) answered(ctx context.Context, by org.Person, key, digest string) (r access.Request, err error) {
+	err = b.Store.View(ctx, func(tx *store.Tx) error { r, err = replied(tx, by, key, digest); return err })
+	return r, err
+}
+
+func replied(tx *store.Tx, by org.Person, key, digest string) (access.Request, error) {
+	reply, err := tx.Reply(string(by.ID), key)
+	if err != nil {
+		return access.Request{}, err
+	}
+	if reply.Digest != digest {
+		return access.Request{}, &access.Problem{Kind: access.ErrOver, Message: "this idempotency key was used for another request", Hint: "send a new random key"}
+	}
+	return tx.Request(reply.Subject)
 }
 
 // askOnce makes the request, or finds the one that the same key made before.
-func (b *Broker) askOnce(ctx context.Context, by org.Person, wish access.Wish, key, digest string, set rules.Set) (access.Request, error) {
+func (b *Broker) askOnce(ctx context.Context, by org.Person, wish access.Wish, key, digest string, f rules.Facts) (access.Request, error) {
 	var r access.Request
 	_, err := b.update(ctx, func(tx *store.Tx) (access.Change, error) {
-		reply, err := tx.Reply(string(by.ID), key)
-		switch {
-		case err == nil && reply.Digest != digest:
-			return access.Change{}, &access.Problem{Kind: access.ErrOver, Message: "this idempotency key was used for another request", Hint: "send a new random key"}
-		case err == nil:
-			r, err = tx.Request(reply.Subject)
-			return access.Change{}, err
-		case !errors.Is(err, store.ErrNotFound):
+		var err error
+		if r, err = replied(tx, by, key, digest); err == nil || !errors.Is(err, store.ErrNotFound) {
 			return access.Change{}, err
 		}
-		c, err := access.Ask(by, wish, set, b.Now(), b.newID)
+		asked, err := tx.AskedSince(by.ID, f.Now.Add(-time.Hour))
+		if err != nil {
+			return access.Change{}, err
+		}
+		if asked >= int64(b.PerHour) {
+			return access.Change{}, &access.Problem{Kind: access.ErrTooMany, Message: fmt.Sprintf("you have asked %d times within an hour", asked), Hint: "several targets go into one request; ask again later"}
+		}
+		set, err := b.at(tx, f)
+		if err != nil {
+			return access.Change{}, err
+		}
+		c, err := access.Ask(by, wish, set, f.Now, b.newID)
 		if err != nil {
 			return c, err
 		}
 		r = *c.Request
-		return c, tx.PutReply(string(by.ID), key, store.Reply{Digest: digest, Subject: r.ID}, b.Now())
+		return c, tx.PutReply(string(by.ID), key, store.Reply{Digest: digest, Subject: r.ID}, f.Now)
 	})
 	return r, err
 }
@@ -91,7 +167,9 @@ func (b *Broker) askOnce(ctx context.Context, by org.Person, wish access.Wish, k
 // Forget deletes what is kept only so that repeated requests are recognized, after a day.
 func (b *Broker) Forget(ctx context.Context) error {
 	before := b.Now().Add(-24 * time.Hour)
-	if err := b.Store.Update(ctx, func(tx *store.Tx) error { return tx.ForgetReplies(before) }); err != nil {
+	if err := b.Store.Update(ctx, func(tx *store.Tx) error {
+		return errors.Join(tx.ForgetReplies(before), tx.ForgetDelegations(before))
+	}); err != nil {
 		return err
 	}
 	return b.Store.ForgetLeases(ctx, before)
@@ -101,6 +179,9 @@ func (b *Broker) Forget(ctx context.Context) error {
 func target(m *org.Mirror, n Names) (org.Target, error) {
 	accounts := m.AccountsNamed(n.Account)
 	set, ok := m.PermissionSet(n.PermissionSet)
+	if strings.HasPrefix(n.PermissionSet, org.RolePrefix) {
+		set, ok = org.PermissionSet{ARN: n.PermissionSet}, true // whether any rule lends it is the rules' business
+	}
 	switch {
 	case len(accounts) == 0:
 		return org.Target{}, nameless("account", n.Account, m.Names().Accounts)
@@ -131,21 +212,22 @@ func accountIDs(accounts []org.Account) string {
 	return text
 }
 
-// Approve is the caller's yes to every line of the request that the caller may decide.
-func (b *Broker) Approve(ctx context.Context, id, comment string) (access.Request, error) {
-	return b.decide(ctx, "approve", id, func(r access.Request, by org.Person, set rules.Set) (access.Change, error) {
-		return r.Approve(by, comment, set, b.Now())
+// Approve is the caller's yes to every line of the request that the caller may decide, for what was asked or for fewer minutes
+// (0: what was asked).
+func (b *Broker) Approve(ctx context.Context, id, comment string, minutes int) (access.Request, error) {
+	return b.decide(ctx, "approve", id, func(r access.Request, by org.Person, set rules.Set, now time.Time) (access.Change, error) {
+		return r.Approve(by, comment, minutes, set, now)
 	})
 }
 
 // Reject is the caller's no to every line of the request that the caller may decide.
 func (b *Broker) Reject(ctx context.Context, id, comment string) (access.Request, error) {
-	return b.decide(ctx, "reject", id, func(r access.Request, by org.Person, set rules.Set) (access.Change, error) {
-		return r.Reject(by, comment, set, b.Now())
+	return b.decide(ctx, "reject", id, func(r access.Request, by org.Person, set rules.Set, now time.Time) (access.Change, error) {
+		return r.Reject(by, comment, set, now)
 	})
 }
 
-func (b *Broker) decide(ctx context.Context, command, id string, turn func(access.Request, org.Person, rules.Set) (access.Change, error)) (access.Request, error) {
+func (b *Broker) decide(ctx context.Context, command, id string, turn func(access.Request, org.Person, rules.Set, time.Time) (access.Change, error)) (access.Request, error) {
 	r, err := func() (access.Request, error) {
 		known, err := b.person(ctx)
 		if err != nil {
@@ -158,13 +240,20 @@ func (b *Broker) decide(ctx context.Context, command, id string, turn func(acces
 		if err := b.mayRead(ctx, known, id); err != nil && b.mayRead(ctx, by, id) != nil {
 			return access.Request{}, err
 		}
-		set := b.rules()
+		f, err := b.deciding(ctx, by, id)
+		if err != nil {
+			return access.Request{}, err
+		}
 		c, err := b.update(ctx, func(tx *store.Tx) (access.Change, error) {
 			r, err := tx.Request(id)
 			if err != nil {
 				return access.Change{}, err
 			}
-			return turn(r, by, set)
+			set, err := b.at(tx, f)
+			if err != nil {
+				return access.Change{}, err
+			}
+			return turn(r, by, set, f.Now)
 		})
 		if err != nil {
 			return access.Request{}, found(err, "request", id)
@@ -175,6 +264,31 @@ func (b *Broker) decide(ctx context.Context, command, id string, turn func(acces
 		return r, b.refuse(ctx, command, audit.Subject{Kind: "request", ID: id}, err)
 	}
 	return r, nil
+}
+
+// deciding is what is known at a decision: who is on call, what the ticket system says, and those who approved before as AWS
+// describes them now.
+func (b *Broker) deciding(ctx context.Context, by org.Person, id string) (rules.Facts, error) {
+	f := b.heard(ctx)
+	var r access.Request
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { r, err = tx.Request(id); return err }); err != nil {
+		return f, found(err, "request", id)
+	}
+	requester, ok := b.rules().Organization().Person(r.Requester.ID)
+	if ok {
+		b.ticketed(ctx, &f, requester, r.Asks()...)
+	}
+	var given []access.Approval
+	for _, l := range r.Lines {
+		if l.State == access.Pending {
+			given = append(given, l.Approvals...)
+		}
+	}
+	if err := b.givers(ctx, &f, given, by); err != nil {
+		b.Log.Error("somebody who approved before could not be looked up", "request", id, "error", err)
+		return f, &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not say at the moment whether those who approved before still may", Hint: "try again in a moment"}
+	}
+	return f, nil
 }
 
 // live is the caller as the directory describes them at this moment: who may approve is resolved at the click.

@@ -108,6 +108,8 @@ func (b *Broker) Refresh(ctx context.Context) error {
 		return fmt.Errorf("reading the organization: %w", err)
 	}
 	o.ReadAt = b.Now()
+	joined(b.rules().Organization(), &o)
+	contents(b.rules().Organization(), &o)
 	var change store.Difference
 	err = b.Store.Update(ctx, func(tx *store.Tx) error {
 		var err error
@@ -204,6 +206,10 @@ func (b *Broker) lookUp(ctx context.Context, id org.PersonID) (org.Person, error
 	p, err := b.Directory.Person(ctx, id)
 	if err != nil {
 		return p, fmt.Errorf("looking up %s: %w", id, err)
+	}
+	if set := b.rules(); set.Ready() {
+		was, known := set.Organization().Person(id)
+		p = since(was, known, p, org.Organization{ReadAt: b.Now()})
 	}
 	return p, nil
 }

@@ -53,8 +53,16 @@ func (b *Broker) Offers(ctx context.Context, f OfferFilter) (offers []rules.Offe
 	if err != nil {
 		return nil, "", b.refuse(ctx, "list", audit.Subject{Kind: "api"}, err)
 	}
+	err = b.view(ctx, func(_ *store.Tx, set rules.Set) error {
+		offers, next, err = f.page(set, by)
+		return err
+	})
+	return offers, next, err
+}
+
+func (f OfferFilter) page(set rules.Set, by org.Person) (offers []rules.Offer, next string, err error) {
 	passed := f.After == ""
-	for o := range b.rules().Offers(by) {
+	for o := range set.Offers(by) {
 		cursor := string(o.Account.ID) + "/" + o.PermissionSet.Name
 		if !passed {
 			passed = cursor == f.After
@@ -94,6 +102,7 @@ func (f OfferFilter) matches(o rules.Offer) bool {
 // Pending is a request with the lines that the caller may decide, by number.
 type Pending struct {
 	access.Request
+	Able  map[int]int // as in [Asked]
 	Lines []int
 }
 
@@ -106,30 +115,38 @@ func (b *Broker) Approvals(ctx context.Context) ([]Pending, error) {
 	if err != nil {
 		return nil, b.refuse(ctx, "approvals", audit.Subject{Kind: "api"}, err)
 	}
-	var open []access.Request
-	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { open, err = tx.OpenRequests(); return err }); err != nil {
-		return nil, err
-	}
-	set, now := b.rules(), b.Now()
 	var mine []Pending
-	for _, r := range open {
-		if lines := r.Decidable(by, set, now); len(lines) > 0 {
-			mine = append(mine, Pending{r, lines})
+	err = b.view(ctx, func(tx *store.Tx, set rules.Set) error {
+		open, err := tx.OpenRequests()
+		if err != nil {
+			return err
 		}
-	}
-	return mine, nil
+		for _, r := range open {
+			if lines := r.Decidable(by, b.believing(set, r), b.Now()); len(lines) > 0 {
+				mine = append(mine, Pending{r, able(set, r), lines})
+			}
+		}
+		return nil
+	})
+	return mine, err
 }
+
+// believing supposes that tickets which were right when they were asked about last still are: lists do not ask about every
+// ticket, the click does.
+func (b *Broker) believing(set rules.Set, r access.Request) rules.Set { return set.Believing(r.Ticket) }
 
 // mayRead refuses a request that is not for these eyes as if it did not exist.
 func (b *Broker) mayRead(ctx context.Context, by org.Person, id string) error {
-	var r access.Request
-	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { r, err = tx.Request(id); return err }); err != nil {
-		return found(err, "request", id)
-	}
-	if r.Concerns(by) || b.sees(by) || len(r.Decidable(by, b.rules(), b.Now())) > 0 {
-		return nil
-	}
-	return unknown("request", id)
+	return b.view(ctx, func(tx *store.Tx, set rules.Set) error {
+		r, err := tx.Request(id)
+		if err != nil {
+			return found(err, "request", id)
+		}
+		if r.Concerns(by) || b.sees(by) || len(r.Decidable(by, b.believing(set, r), b.Now())) > 0 {
+			return nil
+		}
+		return unknown("request", id)
+	})
 }
 
 // Request reads a request, and the grants that came of it.
@@ -140,11 +157,11 @@ func (b *Broker) Request(ctx context.Context, id string) (Asked, error) {
 		err = b.mayRead(ctx, by, id)
 	}
 	if err == nil {
-		err = b.Store.View(ctx, func(tx *store.Tx) error {
+		err = b.view(ctx, func(tx *store.Tx, set rules.Set) error {
 			if asked.Request, err = tx.Request(id); err != nil {
 				return err
 			}
-			asked.Able = b.able(asked.Request)
+			asked.Able = able(set, asked.Request)
 			asked.Grants, err = tx.GrantsOfRequest(id)
 			return err
 		})
@@ -162,26 +179,26 @@ type Asked struct {
 	Able   map[int]int // by the number of a pending line: how many people could approve it now
 }
 
-// able counts who could approve the pending lines of a request.
-func (b *Broker) able(r access.Request) map[int]int {
-	counts, set := map[int]int{}, b.rules()
+// able counts who could approve the pending lines of a request now.
+func able(set rules.Set, r access.Request) map[int]int {
+	counts := map[int]int{}
 	for _, l := range r.Lines {
 		if l.State == access.Pending {
-			counts[l.Number] = len(set.Approvers(l.Needs, r.Requester.ID))
+			counts[l.Number] = len(set.Approvers(r.Case(l)))
 		}
 	}
 	return counts
 }
 
-// Requests lists the caller's newest requests.
-func (b *Broker) Requests(ctx context.Context, most int) ([]Asked, error) {
+// Requests lists the caller's requests from a place on, the newest first.
+func (b *Broker) Requests(ctx context.Context, from Page, most int) ([]Asked, error) {
 	by, err := b.person(ctx)
 	if err != nil {
 		return nil, b.refuse(ctx, "requests", audit.Subject{Kind: "api"}, err)
 	}
 	var asked []Asked
-	err = b.Store.View(ctx, func(tx *store.Tx) error {
-		requests, err := tx.RequestsOf(by.ID, most)
+	err = b.view(ctx, func(tx *store.Tx, set rules.Set) error {
+		requests, err := tx.RequestsBefore(by.ID, from, most)
 		if err != nil {
 			return err
 		}
@@ -190,43 +207,52 @@ func (b *Broker) Requests(ctx context.Context, most int) ([]Asked, error) {
 			if err != nil {
 				return err
 			}
-			asked = append(asked, Asked{r, grants, b.able(r)})
+			asked = append(asked, Asked{r, grants, able(set, r)})
 		}
 		return nil
 	})
 	return asked, err
 }
 
+// Page says where a listing goes on: after the entry of this time and id; the zero Page is the beginning.
+type Page = store.Page
+
 // GrantFilter says which grants to list.
 type GrantFilter struct {
 	All   bool // not only the caller's own, but all that the caller may end or read
 	Ended bool // also those that are over
+	From  Page
 	Most  int
 }
 
-// Grants lists grants, those of the caller unless the filter says more, the newest first.
-func (b *Broker) Grants(ctx context.Context, f GrantFilter) ([]access.Grant, error) {
+// Grants lists grants, those of the caller unless the filter says more, the newest first. next is the place of the next page
+// of those that are over as well; the others are few, and all on one.
+func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Grant, next Page, err error) {
 	by, err := b.person(ctx)
 	if err != nil {
-		return nil, b.refuse(ctx, "grants", audit.Subject{Kind: "api"}, err)
+		return nil, next, b.refuse(ctx, "grants", audit.Subject{Kind: "api"}, err)
 	}
-	var grants []access.Grant
 	err = b.Store.View(ctx, func(tx *store.Tx) (err error) {
 		switch {
-		case !f.All:
-			grants, err = tx.GrantsOf(by.ID, f.Most)
+		case f.Ended && f.All:
+			grants, err = tx.GrantsBefore("", f.From, f.Most)
 		case f.Ended:
-			grants, err = tx.RecentGrants(f.Most)
+			grants, err = tx.GrantsBefore(by.ID, f.From, f.Most)
+		case !f.All:
+			grants, err = tx.GrantsOf(by.ID, 1000) // whoever holds more at once is not a person
 		default:
 			grants, err = tx.LiveGrants()
 			slices.Reverse(grants)
 		}
 		return err
 	})
+	if n := len(grants); f.Ended && n == f.Most {
+		next = Page{At: grants[n-1].ApprovedAt, ID: grants[n-1].ID}
+	}
 	grants = slices.DeleteFunc(grants, func(g access.Grant) bool {
-		return !f.Ended && !g.Live() || g.MayEnd(by) != "" && !b.sees(by)
+		return !f.Ended && !g.Live() || !f.All && g.Person.ID != by.ID || g.MayEnd(by) != "" && !b.sees(by)
 	})
-	return grants[:min(len(grants), f.Most)], err
+	return grants[:min(len(grants), f.Most)], next, err
 }
 
 // Question asks why somebody may have something, or may not.
@@ -235,6 +261,8 @@ type Question struct {
 	Names
 	Duration time.Duration // zero: the longest that there is
 	Reason   string
+	Ticket   string
+	Start    time.Time // zero: now
 }
 
 // Explanation is what the rules say, and under which rule.
@@ -279,12 +307,23 @@ func (b *Broker) why(ctx context.Context, q Question) (Explanation, error) {
 	if reason == "" {
 		reason = "a question" // what is asked here is who, what and where
 	}
-	d := set.Judge(p, rules.Ask{Target: t, For: q.Duration, Reason: reason})
-	e := Explanation{Person: p, Target: access.PlaceOf(t, m), Decision: d}
-	for _, a := range set.Approvers(d.Needs, p.ID) {
-		e.Approvers = append(e.Approvers, a.User)
-	}
-	return e, nil
+	ask := rules.Ask{Target: t, For: q.Duration, Reason: reason, Ticket: q.Ticket, Start: q.Start}
+	f := b.heard(ctx)
+	b.ticketed(ctx, &f, p, ask)
+	var e Explanation
+	err = b.Store.View(ctx, func(tx *store.Tx) error {
+		set, err := b.at(tx, f)
+		if err != nil {
+			return err
+		}
+		e = Explanation{Person: p, Target: access.PlaceOf(t, m), Decision: set.Judge(p, ask)}
+		about := rules.Case{Needs: e.Decision.Needs, Requester: p.ID, Asked: f.Now, Sensitive: e.Decision.Sensitive}
+		for _, a := range set.Approvers(about) {
+			e.Approvers = append(e.Approvers, a.User)
+		}
+		return nil
+	})
+	return e, err
 }
 
 // Status says how far Sparekey is.

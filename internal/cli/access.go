@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) accessCommand() *cobra.Command {
-	return parent(&cobra.Command{Use: "access", Short: "See what you may ask for, and ask for it"}, a.accessListCommand(), a.accessRequestCommand())
+	return parent(&cobra.Command{Use: "access", Short: "See what you may ask for, and ask for it"}, a.accessListCommand(), a.accessRequestCommand(), a.accessAgainCommand(), a.favouritesCommand())
 }
 
 func (a *app) accessListCommand() *cobra.Command {
@@ -76,6 +76,15 @@ func (a *app) listOffers(offers []client.Offer, filtered bool) {
 			row := []string{"", "", "", "", "up to " + minutes(w.LongestMinutes), plain(w.Approvers)}
 			if i == 0 {
 				row[0], row[1], row[2], row[3] = plain(o.Account.Name), o.Account.Id, plain(o.Account.Path), plain(o.PermissionSet)
+				if o.Sensitive {
+					row[3] += " (sensitive)"
+				}
+			}
+			if w.Ticket != nil {
+				row[5] += ", with a ticket like " + plain(*w.Ticket)
+			}
+			if w.During != nil {
+				row[5] += ", " + plain(*w.During)
 			}
 			if w.Nobody != nil {
 				row[5] += " (nobody can now: " + plain(*w.Nobody) + ")"
@@ -89,7 +98,8 @@ func (a *app) listOffers(offers []client.Offer, filtered bool) {
 // asking is what is asked for, as flags say it.
 type asking struct {
 	accounts, sets, targets []string
-	long, reason            string
+	long, reason, ticket    string
+	start, favourite        string
 	wait                    bool
 	most                    time.Duration
 }
@@ -109,6 +119,9 @@ func (a *app) accessRequestCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&f.targets, "target", nil, "ACCOUNT:PERMISSION-SET; may be repeated")
 	c.Flags().StringVar(&f.long, "for", "", "how long, as in 45m, 8h or 1h30m")
 	c.Flags().StringVar(&f.reason, "reason", "", "why; approvers and auditors read it")
+	c.Flags().StringVar(&f.ticket, "ticket", "", "the ticket that it is for, where the rule wants one")
+	c.Flags().StringVar(&f.start, "start", "", "when it is to begin: 2026-11-30T22:00+09:00, or \"2026-11-30 22:00 Asia/Tokyo\"")
+	c.Flags().StringVar(&f.favourite, "favourite", "", "ask for what this favourite of yours says; other flags go before it")
 	c.Flags().BoolVar(&f.wait, "wait", false, "wait until all of it is there, or will not be")
 	c.Flags().DurationVar(&f.most, "timeout", 0, "with --wait: give up waiting after so long (exit code 4)")
 	return c
@@ -122,40 +135,74 @@ func (f asking) body() (client.AskBody, error) {
 	if err != nil {
 		return client.AskBody{}, err
 	}
-	body := client.AskBody{Minutes: int64(long.Minutes()), Targets: []client.AskTarget{}}
+	body := client.AskBody{Minutes: int64(long.Minutes())}
 	if f.reason != "" {
 		body.Reason = &f.reason
 	}
+	if f.ticket != "" {
+		body.Ticket = &f.ticket
+	}
+	if f.start != "" {
+		at, err := moment("start", f.start)
+		if err != nil {
+			return body, err
+		}
+		body.StartAt = &at
+	}
+	targets, err := f.named()
+	if err != nil {
+		return body, err
+	}
+	if len(targets) == 0 {
+		return body, usage("--account NAME --permission-set NAME", "nothing is asked for")
+	}
+	body.Targets = targets
+	return body, nil
+}
+
+// named is the targets that flags name.
+func (f asking) named() ([]client.AskTarget, error) {
+	var targets []client.AskTarget
 	if (len(f.accounts) == 0) != (len(f.sets) == 0) {
-		return body, usage("name both, or pairs with --target ACCOUNT:PERMISSION-SET", "--account and --permission-set go together")
+		return nil, usage("name both, or pairs with --target ACCOUNT:PERMISSION-SET", "--account and --permission-set go together")
 	}
 	for _, account := range f.accounts {
 		for _, set := range f.sets {
-			body.Targets = append(body.Targets, client.AskTarget{Account: account, PermissionSet: set})
+			targets = append(targets, client.AskTarget{Account: account, PermissionSet: set})
 		}
 	}
 	for _, t := range f.targets {
 		colon := strings.LastIndexByte(t, ':')
 		if colon < 1 || colon == len(t)-1 {
-			return body, usage("--target payments-prod:ReadOnly", "%q is not a target", t)
+			return nil, usage("--target payments-prod:ReadOnly", "%q is not a target", t)
 		}
-		body.Targets = append(body.Targets, client.AskTarget{Account: t[:colon], PermissionSet: t[colon+1:]})
+		targets = append(targets, client.AskTarget{Account: t[:colon], PermissionSet: t[colon+1:]})
 	}
-	if len(body.Targets) == 0 {
-		return body, usage("--account NAME --permission-set NAME", "nothing is asked for")
-	}
-	return body, nil
+	return targets, nil
 }
 
 func (a *app) request(ctx context.Context, f asking) error {
-	body, err := f.body()
-	if err != nil {
-		return err
+	var body client.AskBody
+	var err error
+	if f.favourite == "" {
+		if body, err = f.body(); err != nil {
+			return err
+		}
 	}
 	r, err := a.remote()
 	if err != nil {
 		return err
 	}
+	if f.favourite != "" {
+		if body, err = r.favoured(ctx, &f); err != nil {
+			return err
+		}
+	}
+	return a.askFor(ctx, r, body, f)
+}
+
+// askFor asks, and tells what becomes of it.
+func (a *app) askFor(ctx context.Context, r *remote, body client.AskBody, f asking) error {
 	asked, err := r.ask(ctx, body)
 	if err != nil {
 		return err

@@ -116,10 +116,11 @@ func (a *app) root() *cobra.Command {
 	})
 	root.PersistentFlags().StringVar(&a.as, "as", os.Getenv("SPAREKEY_AS"), "in the demo: the person to act as (or SPAREKEY_AS)")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
-	root.AddGroup(&cobra.Group{ID: "access", Title: "Access:"}, &cobra.Group{ID: "rules", Title: "Rules:"}, &cobra.Group{ID: "run", Title: "Running Sparekey:"})
+	root.AddGroup(&cobra.Group{ID: "access", Title: "Access:"}, &cobra.Group{ID: "duties", Title: "Duties and arrangements:"}, &cobra.Group{ID: "rules", Title: "Rules:"}, &cobra.Group{ID: "run", Title: "Running Sparekey:"})
 	parent(root)
 	for group, commands := range map[string][]*cobra.Command{
-		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.endCommand(), a.whyCommand()},
+		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.extendCommand(), a.endCommand(), a.whyCommand()},
+		"duties": {a.reviewsCommand(), a.reviewCommand(), a.awayCommand(), a.backCommand(), a.absencesCommand(), a.groupsCommand()},
 		"rules":  {a.rulesCommand()},
 		"run":    {a.demoCommand(), a.serveCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
 	} {

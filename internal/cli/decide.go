@@ -98,10 +98,22 @@ func idOf(prefix, kind, id string) error {
 }
 
 func (a *app) approveCommand() *cobra.Command {
-	return a.deciding("approve", "Approve every line of a request that you may decide", "comment", "what the requester and auditors read",
+	var long string
+	c := a.deciding("approve", "Approve every line of a request that you may decide", "comment", "what the requester and auditors read",
 		func(r *remote, ctx context.Context, id string, b client.CommentBody) (*http.Response, error) {
-			return r.Approve(ctx, id, b)
+			body := client.ApproveBody{Comment: b.Comment}
+			if long != "" {
+				d, err := duration(long)
+				if err != nil {
+					return nil, err
+				}
+				n := int64(d.Minutes())
+				body.Minutes = &n
+			}
+			return r.Approve(ctx, id, body)
 		})
+	c.Flags().StringVar(&long, "for", "", "for less than was asked, as in 15m")
+	return c
 }
 
 func (a *app) rejectCommand() *cobra.Command {

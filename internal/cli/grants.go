@@ -39,6 +39,7 @@ func (a *app) grantsCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.AddCommand(a.credentialsCommand())
 	c.Flags().BoolVar(&all, "all", false, "not only yours, but all that you may end or read")
 	c.Flags().BoolVar(&ended, "ended", false, "also those that are over")
 	return c
@@ -135,7 +136,7 @@ func (a *app) endCommand() *cobra.Command {
 }
 
 func (a *app) whyCommand() *cobra.Command {
-	var long string
+	var long, ticket, start string
 	c := &cobra.Command{
 		Use: "why PERSON PERMISSION-SET ACCOUNT", Short: "Say which rule decides, or why not", Args: takes(3, 3, "PERSON PERMISSION-SET ACCOUNT"),
 		Example: "  sparekey why dana PowerUser payments-prod\n  sparekey why dana PowerUser payments-prod --for 4h",
@@ -148,6 +149,16 @@ func (a *app) whyCommand() *cobra.Command {
 				}
 				n := int64(d.Minutes())
 				params.Minutes = &n
+			}
+			if ticket != "" {
+				params.Ticket = &ticket
+			}
+			if start != "" {
+				at, err := moment("start", start)
+				if err != nil {
+					return err
+				}
+				params.StartAt = &at
 			}
 			r, err := a.remote()
 			if err != nil {
@@ -164,6 +175,8 @@ func (a *app) whyCommand() *cobra.Command {
 			return nil
 		},
 	}
+	c.Flags().StringVar(&ticket, "ticket", "", "with this ticket")
+	c.Flags().StringVar(&start, "start", "", "beginning at this time, with its zone")
 	c.Flags().StringVar(&long, "for", "", "for how long, as in 45m or 8h; without it, for the longest that there is")
 	return c
 }
@@ -185,6 +198,8 @@ func (a *app) explainRule(e client.Explanation) {
 	lead("yes", fmt.Sprintf("rule %q (%s:%d) lends %s in %s for up to %s: %s",
 		e.Rule.Name, plain(e.Rule.File), e.Rule.Line, plain(e.Target.PermissionSet), plain(e.Target.AccountName), minutes(e.LongestMinutes), plain(e.Approvers)))
 	switch {
+	case e.Waits != nil:
+		lead("", plain(*e.Waits))
 	case e.Nobody != nil:
 		lead("", "nobody can approve it now: "+plain(*e.Nobody))
 	case e.Approvals > 0:

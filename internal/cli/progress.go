@@ -45,8 +45,17 @@ func (p *progress) show(r client.Request) {
 
 func (p *progress) asked(r client.Request, l client.Line) string {
 	text := fmt.Sprintf("%s %s for %s   %s", plain(l.Target.AccountName), plain(l.Target.PermissionSet), minutes(r.Minutes), plain(l.Approvers))
+	if l.Sensitive {
+		text += "   sensitive"
+	}
+	if r.StartAt != nil {
+		text += "   from " + clock(*r.StartAt, r.AskedAt)
+	}
 	if l.State != client.LineStatePending {
 		return text
+	}
+	if l.Waits != nil {
+		return text + "   waits: " + plain(*l.Waits)
 	}
 	if l.Nobody != nil {
 		return text + "   nobody can approve this now: " + plain(*l.Nobody)
@@ -59,7 +68,7 @@ func (p *progress) asked(r client.Request, l client.Line) string {
 
 func (p *progress) decisions(about string, r client.Request, l client.Line) {
 	for i, a := range l.Approvals {
-		p.say(about, "approved", "by %s (%d of %d) %s%s", plain(a.By.User), i+1, l.Needed, clock(a.At, r.AskedAt), comment(a.Comment))
+		p.say(about, "approved", "by %s (%d of %d) %s%s%s", approver(a), i+1, l.Needed, clock(a.At, r.AskedAt), shorter(a, r), comment(a.Comment))
 	}
 	if l.Decided == nil || l.State == client.LineStateApproved {
 		return
@@ -71,6 +80,20 @@ func (p *progress) decisions(about string, r client.Request, l client.Line) {
 		p.say(about, "lapsed", "%s%s", clock(l.Decided.At, r.AskedAt), comment(l.Decided.Comment))
 	case client.LineStatePending, client.LineStateApproved:
 	}
+}
+
+func approver(a client.Approval) string {
+	if a.For != nil {
+		return plain(a.By.User) + " for " + plain(a.For.User)
+	}
+	return plain(a.By.User)
+}
+
+func shorter(a client.Approval, r client.Request) string {
+	if a.Minutes == r.Minutes {
+		return ""
+	}
+	return " for " + minutes(a.Minutes) + " only"
 }
 
 func comment(text *string) string {
@@ -86,7 +109,11 @@ func (p *progress) grant(about string, g client.Grant) {
 	}
 	switch g.State {
 	case client.GrantStateWaiting, client.GrantStateGranting:
-		p.say(about, "AWS", "creating the assignment …")
+		if g.StartAt != nil && g.Trouble == nil && g.State == client.GrantStateWaiting && g.StartAt.After(g.ApprovedAt) {
+			p.say(about, "waits", "until %s", clock(*g.StartAt, g.ApprovedAt))
+			return
+		}
+		p.say(about, "AWS", "%s", giving[g.By])
 		if g.Trouble != nil {
 			p.say(about, "", "%s; trying again", plain(*g.Trouble))
 		}
@@ -103,6 +130,11 @@ func (p *progress) grant(about string, g client.Grant) {
 	case client.GrantStateEnded, client.GrantStateVerified:
 		p.say(about, "ended", "%s", ended(g))
 	}
+}
+
+// giving says what AWS does to give access.
+var giving = map[client.GrantBy]string{
+	client.GrantByAssignment: "creating the assignment …", client.GrantByMembership: "adding you to the group …", client.GrantBySession: "asking for a session …",
 }
 
 // liveUntil says when access ends, and when the last session that it makes possible does.

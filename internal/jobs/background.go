@@ -18,6 +18,7 @@ import (
 type (
 	refresh struct{}
 	leavers struct{}
+	watch   struct{}
 	tidy    struct{}
 	lapse   struct {
 		Request string `json:"request"`
@@ -26,6 +27,7 @@ type (
 
 func (refresh) Kind() string { return "read-organization" }
 func (leavers) Kind() string { return "let-leavers-go" }
+func (watch) Kind() string   { return "watch" }
 func (tidy) Kind() string    { return "tidy" }
 func (lapse) Kind() string   { return "lapse-request" }
 
@@ -37,8 +39,9 @@ func once() *river.InsertOpts {
 }
 
 const (
-	shortJob = time.Minute      // the longest that an ordinary job may take
-	longJob  = 20 * time.Minute // the longest that reading an organization, or looking everybody up, may take
+	watchEvery = 15 * time.Second // tickets, what waits for other systems, reviews that are due, groups that are being made
+	shortJob   = time.Minute      // the longest that an ordinary job may take
+	longJob    = 20 * time.Minute // the longest that reading an organization, or looking everybody up, may take
 )
 
 func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*river.Config, error) {
@@ -47,6 +50,9 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 		return nil, err
 	}
 	if err := river.AddWorkerSafely(workers, &worker[leavers]{limit: longJob, do: func(ctx context.Context, _ leavers) error { return b.LetGo(ctx) }}); err != nil {
+		return nil, err
+	}
+	if err := river.AddWorkerSafely(workers, &worker[watch]{limit: shortJob, do: func(ctx context.Context, _ watch) error { return b.Watch(ctx) }}); err != nil {
 		return nil, err
 	}
 	if err := river.AddWorkerSafely(workers, &worker[tidy]{limit: shortJob, do: func(ctx context.Context, _ tidy) error {
@@ -70,7 +76,7 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 	return &river.Config{
 		ID: holder, Logger: slog.New(onlyTrouble{log.Handler()}), Workers: workers,
 		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
-		PeriodicJobs: []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(time.Minute, false, tidy{})},
+		PeriodicJobs: []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(watchEvery, false, watch{}), every(time.Minute, false, tidy{})},
 		JobTimeout:   shortJob, RescueStuckJobsAfter: longJob + time.Minute,
 	}, nil
 }

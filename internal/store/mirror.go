@@ -115,12 +115,17 @@ func (tx *Tx) PutMirror(o org.Organization) (Difference, error) {
 }
 
 // PutPerson replaces one person of the mirror, as they were just read from AWS.
-func (tx *Tx) PutPerson(p org.Person) error {
-	body, err := audit.Canonical(p)
+func (tx *Tx) PutPerson(p org.Person) error { return tx.putItem(kindPerson, string(p.ID), p) }
+
+// PutPermissionSet replaces one permission set of the mirror, as it was just read from AWS.
+func (tx *Tx) PutPermissionSet(s org.PermissionSet) error { return tx.putItem(kindSet, s.ARN, s) }
+
+func (tx *Tx) putItem(kind, id string, v any) error {
+	body, err := audit.Canonical(v)
 	if err != nil {
 		return err
 	}
-	if err := tx.q.PutMirrorItem(tx.ctx, query.PutMirrorItemParams{Kind: kindPerson, ID: string(p.ID), Body: string(body)}); err != nil {
+	if err := tx.q.PutMirrorItem(tx.ctx, query.PutMirrorItemParams{Kind: kind, ID: id, Body: string(body)}); err != nil {
 		return err
 	}
 	head, err := tx.q.MirrorHead(tx.ctx)

@@ -68,7 +68,7 @@ func asked(t testing.TB, id string, sets ...string) access.Change {
 	c := access.Change{Request: &r, Events: []audit.Event{made(t, "request.asked", "request", id, 1, r)}}
 	for i, set := range sets {
 		g := access.Grant{
-			ID: fmt.Sprintf("g-%s-%d", id, i+1), Version: 1, State: access.Waiting, Request: id, Line: i + 1, Person: dana, Way: access.Assignment,
+			ID: fmt.Sprintf("g-%s-%d", id, i+1), Version: 1, State: access.Waiting, Request: id, Line: i + 1, Person: dana, Terms: access.Terms{Way: access.Assignment},
 			Target: place(set), Minutes: 30, ApprovedAt: start, NextTry: start.Add(time.Duration(i) * time.Second),
 		}
 		c.Grants = append(c.Grants, g)

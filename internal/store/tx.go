@@ -88,6 +88,11 @@ func (tx *Tx) Apply(c access.Change, cause audit.Cause) error {
 			return err
 		}
 	}
+	for _, r := range c.Reviews {
+		if err := tx.putReview(r, was[audit.Subject{Kind: "review", ID: r.ID}]); err != nil {
+			return err
+		}
+	}
 	return tx.Append(cause, c.Events...)
 }
 

@@ -4,6 +4,12 @@
 
 package query
 
+type Delegation struct {
+	Person string
+	Until  int64
+	Body   string
+}
+
 type Event struct {
 	Seq         int64
 	At          int64
@@ -12,6 +18,12 @@ type Event struct {
 	SubjectKind string
 	SubjectID   string
 	Body        string
+}
+
+type Favourite struct {
+	Person string
+	Name   string
+	Body   string
 }
 
 type Grant struct {
@@ -35,6 +47,12 @@ type Lease struct {
 	Holder string
 	Until  int64
 	Epoch  int64
+}
+
+type LentGroup struct {
+	Account       string
+	PermissionSet string
+	Body          string
 }
 
 type LogHead struct {
@@ -70,4 +88,13 @@ type Request struct {
 	Open      int64
 	AskedAt   int64
 	Body      string
+}
+
+type Review struct {
+	ID      string
+	Version int64
+	Person  string
+	Open    int64
+	Due     int64
+	Body    string
 }

@@ -1,0 +1,229 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sparekey/access"
+	"sparekey/audit"
+	"sparekey/internal/store"
+	"sparekey/org"
+	"sparekey/rules"
+)
+
+// What is looked at again and again in the background: requests that wait for another system, tickets of live grants,
+// reviews that are due, groups that are being made.
+
+// Watch does one round of it. Rounds may overlap with another replica's: each step is decided in its own transaction.
+func (b *Broker) Watch(ctx context.Context) error {
+	return errors.Join(b.recheck(ctx), b.watchTickets(ctx), b.escalate(ctx), b.MakeGroups(ctx))
+}
+
+// recheck judges anew what waits for another system to answer.
+func (b *Broker) recheck(ctx context.Context) error {
+	if !b.rules().Ready() {
+		return nil
+	}
+	var open []access.Request
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { open, err = tx.OpenRequests(); return err }); err != nil {
+		return err
+	}
+	var failed []error
+	for _, r := range open {
+		if !r.Waiting() {
+			continue
+		}
+		p, err := b.lookUp(ctx, r.Requester.ID)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		f := b.heard(ctx)
+		b.ticketed(ctx, &f, b.named(p), r.Asks()...)
+		_, err = b.update(ctx, func(tx *store.Tx) (access.Change, error) {
+			now, err := tx.Request(r.ID)
+			if err != nil {
+				return access.Change{}, err
+			}
+			set, err := b.at(tx, f)
+			if err != nil {
+				return access.Change{}, err
+			}
+			return now.Recheck(b.named(p), set, f.Now)
+		})
+		if err != nil && !errors.Is(err, access.ErrOver) {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// named gives a person what the directory left out and the mirror knows.
+func (b *Broker) named(p org.Person) org.Person {
+	was, ok := b.rules().Organization().Person(p.ID)
+	if ok && p.User == "" {
+		p.User = was.User
+	}
+	if ok && p.Email == "" {
+		p.Email = was.Email
+	}
+	return p
+}
+
+// watchTickets ends grants whose ticket was closed, handed to somebody else, or whose window was moved. A system that does not
+// answer ends nothing.
+func (b *Broker) watchTickets(ctx context.Context) error {
+	if b.Tickets == nil || !b.rules().Ready() {
+		return nil
+	}
+	var grants []access.Grant
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { grants, err = tx.LiveGrants(); return err }); err != nil {
+		return err
+	}
+	now := b.Now()
+	var failed []error
+	for _, g := range grants {
+		if g.Service == "" || g.End != nil || g.State == access.Waiting {
+			continue
+		}
+		p, ok := b.rules().Organization().Person(g.Person.ID)
+		if !ok {
+			continue // the leavers' look-up ends it
+		}
+		said := b.Tickets.Ticket(ctx, rules.TicketQuestion{Service: g.Service, ID: g.Ticket, Person: p, From: now, To: now})
+		if said.Down != "" || said.OK {
+			continue
+		}
+		why := fmt.Sprintf("the ticket %s: %s", g.Ticket, said.Why)
+		failed = append(failed, b.onGrant(audit.By(ctx, "ticket"), g.ID, func(g access.Grant) (access.Change, error) {
+			return g.EndIt(audit.Actor{Kind: audit.Sparekey, ID: "ticket"}, clipped(why), b.Now())
+		}))
+	}
+	return errors.Join(failed...)
+}
+
+// clipped makes what another system said fit to be kept.
+func clipped(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if c < ' ' {
+			return ' '
+		}
+		return c
+	}, text)
+	if runes := []rune(text); len(runes) > 400 {
+		return string(runes[:400]) + "…"
+	}
+	return text
+}
+
+// escalate records which reviews are overdue, once each.
+func (b *Broker) escalate(ctx context.Context) error {
+	now := b.Now()
+	var late []access.Review
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { late, err = tx.OpenReviews(1000); return err }); err != nil {
+		return err
+	}
+	var failed []error
+	for _, r := range late {
+		if !r.Overdue(now) || r.Late {
+			continue
+		}
+		c, err := b.update(audit.By(ctx, "clock"), func(tx *store.Tx) (access.Change, error) {
+			r, err := tx.Review(r.ID)
+			if err != nil {
+				return access.Change{}, err
+			}
+			return r.Escalate(now)
+		})
+		failed = append(failed, err)
+		for _, r := range c.Reviews {
+			b.Log.Error("a review is overdue; its person gets nothing automatically until it is done", "review", r.ID, "person", r.Person.User, "due", r.DueAt.Format(time.RFC3339))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Reviews lists the reviews that wait for the caller, those about the caller, and for whoever reads everything all that are
+// open.
+func (b *Broker) Reviews(ctx context.Context, most int) ([]Duty, error) {
+	by, err := b.person(ctx)
+	if err == nil {
+		_, err = b.ready()
+	}
+	if err != nil {
+		return nil, b.refuse(ctx, "reviews", audit.Subject{Kind: "api"}, err)
+	}
+	var duties []Duty
+	err = b.view(ctx, func(tx *store.Tx, set rules.Set) error {
+		open, err := tx.OpenReviews(1000)
+		if err != nil {
+			return err
+		}
+		for _, r := range open {
+			yours := r.MayConclude(by, set) == ""
+			if (yours || r.Person.ID == by.ID || b.sees(by)) && len(duties) < most {
+				duties = append(duties, Duty{r, yours})
+			}
+		}
+		return nil
+	})
+	return duties, err
+}
+
+// Duty is a review, and whether the caller may conclude it.
+type Duty struct {
+	access.Review
+	Yours bool
+}
+
+// Review reads one review.
+func (b *Broker) Review(ctx context.Context, id string) (Duty, error) {
+	var d Duty
+	by, err := b.person(ctx)
+	if err == nil {
+		err = b.view(ctx, func(tx *store.Tx, set rules.Set) error {
+			if d.Review, err = tx.Review(id); err != nil {
+				return found(err, "review", id)
+			}
+			if d.Yours = set.Ready() && d.MayConclude(by, set) == ""; !d.Yours && !d.Concerns(by) && !b.sees(by) {
+				return unknown("review", id)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return Duty{}, b.refuse(ctx, "read", audit.Subject{Kind: "review", ID: id}, err)
+	}
+	return d, nil
+}
+
+// Conclude is the caller's judgement of what was done with a grant.
+func (b *Broker) Conclude(ctx context.Context, id string, wrong bool, comment string) (access.Review, error) {
+	by, err := b.live(ctx)
+	var c access.Change
+	if err == nil {
+		_, err = b.Review(ctx, id) // or it is not for these eyes
+	}
+	if err != nil {
+		return access.Review{}, b.refuse(ctx, "review", audit.Subject{Kind: "review", ID: id}, err)
+	}
+	f := b.heard(ctx)
+	c, err = b.update(ctx, func(tx *store.Tx) (access.Change, error) {
+		r, err := tx.Review(id)
+		if err != nil {
+			return access.Change{}, err
+		}
+		set, err := b.at(tx, f)
+		if err != nil {
+			return access.Change{}, err
+		}
+		return r.Conclude(by, wrong, comment, set, f.Now)
+	})
+	if err != nil {
+		return access.Review{}, b.refuse(ctx, "review", audit.Subject{Kind: "review", ID: id}, found(err, "review", id))
+	}
+	return c.Reviews[0], nil
+}

@@ -1,0 +1,219 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"sparekey/access"
+	"sparekey/audit"
+	"sparekey/internal/store"
+	"sparekey/org"
+	"sparekey/rules"
+)
+
+// Tickets asks ticket systems. It answers in any case: what a system did not say is in the answer.
+type Tickets interface {
+	Known(service string) bool
+	Ticket(ctx context.Context, q rules.TicketQuestion) rules.Ticket
+}
+
+// Rota asks who is on call. It may answer with what it heard a moment ago.
+type Rota interface {
+	Known(schedule string) bool
+	// OnCall returns the e-mail addresses of those who are on call in a schedule of the configuration, and until when. An error
+	// is in words for people.
+	OnCall(ctx context.Context, schedule string, now time.Time) (emails []string, until time.Time, err error)
+}
+
+// Contents is a directory that also reads what a permission set permits.
+type Contents interface {
+	PermissionSet(ctx context.Context, arn string) (org.PermissionSet, error)
+}
+
+// heard is what other systems say at this moment that the rules in force ask about. It is never called inside a transaction.
+func (b *Broker) heard(ctx context.Context) rules.Facts {
+	f := rules.Facts{Now: b.Now()}
+	set := b.rules()
+	if !set.Ready() || b.Rota == nil {
+		return f
+	}
+	for _, name := range set.Book().Schedules() {
+		if f.OnCall == nil {
+			f.OnCall = map[string]rules.Shift{}
+		}
+		emails, until, err := b.Rota.OnCall(ctx, name, f.Now)
+		if err != nil {
+			f.OnCall[name] = rules.Shift{Down: err.Error(), Asked: f.Now}
+			continue
+		}
+		f.OnCall[name] = rules.Shift{People: rules.ShiftOf(emails, set.Organization()), Until: until, Asked: f.Now}
+	}
+	return f
+}
+
+// ticketed adds what ticket systems say about the ticket of some asks of one person.
+func (b *Broker) ticketed(ctx context.Context, f *rules.Facts, p org.Person, asks ...rules.Ask) {
+	set := b.rules()
+	if !set.Ready() {
+		return
+	}
+	for _, ask := range asks {
+		for _, service := range set.TicketServices(p, ask) {
+			if _, asked := f.Tickets[service]; asked {
+				continue
+			}
+			if f.Tickets == nil {
+				f.Tickets = map[string]rules.Ticket{}
+			}
+			f.Tickets[service] = b.ticket(ctx, service, p, ask, *f)
+		}
+	}
+}
+
+func (b *Broker) ticket(ctx context.Context, service string, p org.Person, ask rules.Ask, f rules.Facts) rules.Ticket {
+	if b.Tickets == nil {
+		return rules.Ticket{Down: "the configuration has no service " + service}
+	}
+	from := f.Now
+	if ask.Start.After(from) {
+		from = ask.Start
+	}
+	return b.Tickets.Ticket(ctx, rules.TicketQuestion{Service: service, ID: ask.Ticket, Person: p, From: from, To: from.Add(ask.For)})
+}
+
+// at is what decisions are taken with in a transaction: the rules and the organization in force, with what was heard before
+// and what the database says.
+func (b *Broker) at(tx *store.Tx, f rules.Facts) (rules.Set, error) {
+	set := b.rules()
+	if !set.Ready() {
+		return set, nil
+	}
+	var err error
+	if f.Delegations, err = tx.Delegations(f.Now); err != nil {
+		return set, err
+	}
+	if f.Overdue, err = tx.Overdue(f.Now); err != nil {
+		return set, err
+	}
+	f.Groups = func(t org.Target) org.GroupID {
+		g, err := tx.LentGroup(t)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			b.Log.Error("the group of a target could not be read", "error", err)
+		}
+		if err != nil || !g.Ready {
+			return ""
+		}
+		return g.Group
+	}
+	return set.At(f), nil
+}
+
+// view runs a read with what decisions are taken with at this moment.
+func (b *Broker) view(ctx context.Context, do func(tx *store.Tx, set rules.Set) error) error {
+	f := b.heard(ctx)
+	return b.Store.View(ctx, func(tx *store.Tx) error {
+		set, err := b.at(tx, f)
+		if err != nil {
+			return err
+		}
+		return do(tx, set)
+	})
+}
+
+// givers looks up live those who approved before, so that nobody's yes counts who may no longer give it.
+func (b *Broker) givers(ctx context.Context, f *rules.Facts, approvals []access.Approval, known ...org.Person) error {
+	if f.Live == nil {
+		f.Live = map[org.PersonID]org.Person{}
+	}
+	for _, p := range known {
+		f.Live[p.ID] = p
+	}
+	for _, a := range approvals {
+		for _, id := range []org.PersonID{a.By.ID, a.For.ID} {
+			if _, has := f.Live[id]; has || id == "" {
+				continue
+			}
+			p, err := b.lookUp(ctx, id)
+			if err != nil {
+				return err
+			}
+			f.Live[id] = p
+		}
+	}
+	return nil
+}
+
+// joined remembers when people were first seen in their groups: those of before who were in them keep their time.
+func joined(before *org.Mirror, o *org.Organization) {
+	if before == nil {
+		return
+	}
+	for i := range o.People {
+		was, known := before.Person(o.People[i].ID)
+		o.People[i] = since(was, known, o.People[i], *o)
+	}
+}
+
+func since(was org.Person, known bool, p org.Person, o org.Organization) org.Person {
+	p.Joined = nil
+	for _, g := range p.Groups {
+		at := o.ReadAt
+		if known && slices.Contains(was.Groups, g) {
+			at = was.Joined[g]
+		}
+		if at.IsZero() || o.ReadAt.Sub(at) >= rules.NewcomersWait {
+			continue // long enough
+		}
+		if p.Joined == nil {
+			p.Joined = map[org.GroupID]time.Time{}
+		}
+		p.Joined[g] = at
+	}
+	return p
+}
+
+// contents keeps what was known of what permission sets permit: reading the organization does not read it.
+func contents(before *org.Mirror, o *org.Organization) {
+	if before == nil {
+		return
+	}
+	for i := range o.PermissionSets {
+		set := &o.PermissionSets[i]
+		if was, ok := before.PermissionSet(set.ARN); ok && set.Content == "" && was.Session == set.Session {
+			set.Content = was.Content
+		}
+	}
+}
+
+// content reads live what a permission set permits, and puts it into the mirror if it is news.
+func (b *Broker) content(ctx context.Context, arn string) error {
+	reader, can := b.Directory.(Contents)
+	if set := b.rules(); !can || !set.Ready() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.CallTimeout)
+	defer cancel()
+	now, err := reader.PermissionSet(ctx, arn)
+	if err != nil {
+		return err
+	}
+	was, ok := b.rules().Organization().PermissionSet(arn)
+	if !ok || was.Content == now.Content && was.Session == now.Session {
+		return nil
+	}
+	was.Content, was.Session = now.Content, now.Session
+	if err := b.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		if err := tx.PutPermissionSet(was); err != nil {
+			return err
+		}
+		return tx.Append(audit.From(ctx), audit.Event{
+			At: b.Now(), Kind: "permission-set.read", Actor: audit.From(ctx).Actor, Subject: audit.Subject{Kind: "permission-set", ID: arn},
+			Detail: map[string]string{"name": was.Name, "content": was.Content},
+		})
+	}); err != nil {
+		return err
+	}
+	return b.Follow(context.WithoutCancel(ctx))
+}

@@ -1,0 +1,213 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"sparekey/access"
+	"sparekey/audit"
+	"sparekey/internal/store"
+	"sparekey/org"
+	"sparekey/rules"
+)
+
+// longestAway is how long anybody may hand over their say at once.
+const longestAway = 90 * 24 * time.Hour
+
+// Away says that the caller is away until a time, and who has their say meanwhile: a user name or an id, or nobody. It takes
+// the place of what the caller said before.
+func (b *Broker) Away(ctx context.Context, until time.Time, delegate, note string) (rules.Delegation, error) {
+	d, err := b.away(ctx, until, delegate, note)
+	if err != nil {
+		return d, b.refuse(ctx, "away", audit.Subject{Kind: "person"}, err)
+	}
+	return d, nil
+}
+
+func (b *Broker) away(ctx context.Context, until time.Time, delegate, note string) (rules.Delegation, error) {
+	by, err := b.live(ctx)
+	if err != nil {
+		return rules.Delegation{}, err
+	}
+	now := b.Now().UTC().Truncate(time.Millisecond)
+	until = until.UTC().Truncate(time.Millisecond)
+	d := rules.Delegation{From: rules.Named{ID: by.ID, User: by.User}, Since: now, Until: until, Note: note}
+	switch {
+	case !until.After(now):
+		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the end of the absence has passed"}
+	case until.After(now.Add(longestAway)):
+		return d, &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("an absence lasts at most %d days", int(longestAway.Hours()/24)), Hint: "for longer, change the groups or the rules"}
+	case len(note) > access.MaxText || strings.ContainsFunc(note, func(c rune) bool { return !unicode.IsPrint(c) }):
+		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the note is too long, or holds what cannot be printed"}
+	}
+	if delegate != "" {
+		m := b.rules().Organization()
+		p, ok := m.PersonNamed(delegate)
+		switch {
+		case !ok:
+			return d, nameless("person", delegate, m.Names().Users)
+		case p.ID == by.ID:
+			return d, &access.Problem{Kind: access.ErrInvalid, Message: "nobody is their own delegate"}
+		case p.Status != org.StatusEnabled:
+			return d, &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%s is not enabled in the directory", p.User)}
+		}
+		d.To = rules.Named{ID: p.ID, User: p.User}
+	}
+	return d, b.Store.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.PutDelegation(d); err != nil {
+			return err
+		}
+		return b.recordAbsence(ctx, tx, by, "person.away", map[string]string{"until": until.Format(time.RFC3339), "delegate": d.To.User, "note": note})
+	})
+}
+
+func (b *Broker) recordAbsence(ctx context.Context, tx *store.Tx, by org.Person, kind string, detail map[string]string) error {
+	return tx.Append(audit.From(ctx), audit.Event{At: b.Now(), Kind: kind, Actor: actorOf(ctx, by), Subject: audit.Subject{Kind: "person", ID: string(by.ID)}, Detail: detail})
+}
+
+// Back ends the caller's absence. Being back twice changes nothing.
+func (b *Broker) Back(ctx context.Context) error {
+	by, err := b.person(ctx)
+	if err == nil {
+		err = b.Store.Update(ctx, func(tx *store.Tx) error {
+			if err := tx.DropDelegation(by.ID); errors.Is(err, store.ErrNotFound) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			return b.recordAbsence(ctx, tx, by, "person.back", nil)
+		})
+	}
+	if err != nil {
+		return b.refuse(ctx, "back", audit.Subject{Kind: "person"}, err)
+	}
+	return nil
+}
+
+// Absences lists who is away, and who has whose say.
+func (b *Broker) Absences(ctx context.Context) (all []rules.Delegation, err error) {
+	if _, err := b.person(ctx); err != nil {
+		return nil, b.refuse(ctx, "absences", audit.Subject{Kind: "api"}, err)
+	}
+	err = b.Store.View(ctx, func(tx *store.Tx) (err error) { all, err = tx.Delegations(b.Now()); return err })
+	return all, err
+}
+
+// Favourite is something that a person asks for often.
+type Favourite = store.Favourite
+
+var favouriteName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
+const mostFavourites = 50
+
+// Favourites lists what the caller asks for often.
+func (b *Broker) Favourites(ctx context.Context) (all []Favourite, err error) {
+	by, err := b.person(ctx)
+	if err != nil {
+		return nil, b.refuse(ctx, "favourites", audit.Subject{Kind: "api"}, err)
+	}
+	err = b.Store.View(ctx, func(tx *store.Tx) (err error) { all, err = tx.Favourites(by.ID); return err })
+	return all, err
+}
+
+// Favour keeps a request of the caller under a name, to be asked for again.
+func (b *Broker) Favour(ctx context.Context, name, request string) (Favourite, error) {
+	f := Favourite{Name: name}
+	by, err := b.person(ctx)
+	if err == nil && !favouriteName.MatchString(name) {
+		err = &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%q is no name for a favourite", name), Hint: "small letters, digits and dashes, at most 40"}
+	}
+	if err == nil {
+		err = b.Store.Update(ctx, func(tx *store.Tx) error {
+			r, err := tx.Request(request)
+			if err != nil || r.Requester.ID != by.ID {
+				return errors.Join(unknown("request", request), err)
+			}
+			all, err := tx.Favourites(by.ID)
+			if err != nil {
+				return err
+			}
+			if len(all) >= mostFavourites {
+				return &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("you have %d favourites, and more are not kept", len(all))}
+			}
+			f.Minutes, f.Reason = r.Minutes, r.Reason
+			for _, l := range r.Lines {
+				f.Targets = append(f.Targets, l.Target.Target)
+			}
+			return tx.PutFavourite(by.ID, f)
+		})
+	}
+	if err != nil {
+		return f, b.refuse(ctx, "favourite", audit.Subject{Kind: "person"}, err)
+	}
+	return f, nil
+}
+
+// Disfavour forgets a favourite.
+func (b *Broker) Disfavour(ctx context.Context, name string) error {
+	by, err := b.person(ctx)
+	if err == nil {
+		err = b.Store.Update(ctx, func(tx *store.Tx) error { return tx.DropFavourite(by.ID, name) })
+	}
+	if err != nil {
+		return b.refuse(ctx, "favourite", audit.Subject{Kind: "person"}, found(err, "favourite", name))
+	}
+	return nil
+}
+
+// Vendor is a way that hands out credentials while a grant lives.
+type Vendor interface {
+	Vend(ctx context.Context, v access.Vending) (access.Credentials, error)
+}
+
+// Credentials makes credentials under a grant of the caller: for lasts (zero: as long as can be), and perhaps only for what a
+// narrower session policy allows. They are handed out once that is recorded.
+func (b *Broker) Credentials(ctx context.Context, id string, lasts time.Duration, narrower string) (access.Credentials, error) {
+	c, err := b.credentials(ctx, id, lasts, narrower)
+	if err != nil {
+		return access.Credentials{}, b.refuse(ctx, "credentials", audit.Subject{Kind: "grant", ID: id}, found(err, "grant", id))
+	}
+	return c, nil
+}
+
+func (b *Broker) credentials(ctx context.Context, id string, lasts time.Duration, narrower string) (access.Credentials, error) {
+	by, err := b.live(ctx) // somebody who has left gets nothing more, whatever the mirror says
+	if err != nil {
+		return access.Credentials{}, err
+	}
+	var g access.Grant
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { g, err = tx.Grant(id); return err }); err != nil {
+		return access.Credentials{}, err
+	}
+	v, err := g.MayVend(rules.Named{ID: by.ID, User: by.User}, lasts, narrower, b.Now())
+	if err != nil {
+		return access.Credentials{}, err
+	}
+	vendor, ok := b.Ways[access.Session].(Vendor)
+	if !ok {
+		return access.Credentials{}, &access.Problem{Kind: access.ErrUnavailable, Message: "this server vends no sessions"}
+	}
+	call, cancel := context.WithTimeout(ctx, b.CallTimeout)
+	defer cancel()
+	made, err := vendor.Vend(call, v)
+	if err != nil {
+		b.Log.Error("credentials could not be made", "grant", id, "error", err)
+		return access.Credentials{}, &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not hand out credentials for it at the moment: " + err.Error(), Hint: "try again in a moment"}
+	}
+	_, err = b.update(context.WithoutCancel(ctx), func(tx *store.Tx) (access.Change, error) {
+		g, err := tx.Grant(id)
+		if err != nil {
+			return access.Change{}, err
+		}
+		return g.Vended(actorOf(ctx, by), made, narrower != "", b.Now())
+	})
+	if err != nil {
+		return access.Credentials{}, err
+	}
+	return made, nil
+}
