@@ -79,9 +79,9 @@ func (j *jira) read(id string, body []byte) (record, error) {
 	case !strings.EqualFold(issue.Key, id): // "Get issue" also finds issues that were moved, under their former key
 		r.closed = "is now " + clip(issue.Key) + "; use that id"
 	case category == "done":
-		r.closed = "is closed (" + clip(status.Name) + ")"
+		r.closed = "is closed" + aside(status.Name)
 	case category != "new" && category != "indeterminate":
-		r.closed = "has a status of no category (" + clip(status.Name) + ")"
+		r.closed = "has a status of no category" + aside(status.Name)
 	case assignee != nil && assignee.EmailAddress == "":
 		r.closed = "is assigned to somebody whose e-mail address is not shown to Sparekey"
 	}

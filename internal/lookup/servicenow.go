@@ -133,11 +133,11 @@ func (s *serviceNow) row(id string, table Table, row map[string]cell) (record, e
 	state := row["state"]
 	switch {
 	case row["active"].Value != "true" && row["active"].Value != "1":
-		r.closed = "is closed (" + clip(state.Display) + ")"
+		r.closed = "is closed" + aside(state.Display)
 	case len(table.States) > 0 && !slices.Contains(table.States, state.Value):
-		r.closed = "does not serve in its state (" + clip(state.Display) + ")"
+		r.closed = "does not serve in its state" + aside(state.Display)
 	case table.Change && row["approval"].Value != "approved":
-		r.closed = "is not approved (" + clip(row["approval"].Display) + ")"
+		r.closed = "is not approved" + aside(row["approval"].Display)
 	case r.email == "" && row["assigned_to"].Value != "":
 		r.closed = "is assigned to somebody whose e-mail address is not shown to Sparekey"
 	}

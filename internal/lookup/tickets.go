@@ -214,3 +214,11 @@ func clip(text string) string {
 	}
 	return strings.TrimSpace(string(kept))
 }
+
+// aside puts what a service calls something behind our own word for it.
+func aside(text string) string {
+	if text = clip(text); text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
