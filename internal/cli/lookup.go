@@ -26,7 +26,7 @@ func lookups(c *config.Config, now func() time.Time) (*lookup.Tickets, *lookup.R
 func ticketService(c *config.Config, t config.TicketService) lookup.Service {
 	s := lookup.Service{Name: t.Name.Text, File: c.Path(t.File)}
 	if j := t.Jira; j != nil {
-		s.Jira = &lookup.Jira{URL: j.URL.Text, Email: j.Email, TokenFile: c.Path(j.TokenFile), API: j.API.Text}
+		s.Jira = &lookup.Jira{URL: j.URL.Text, Site: j.Site.Text, Email: j.Email, TokenFile: c.Path(j.TokenFile), API: j.API.Text}
 		if j.Window != nil {
 			s.Jira.From, s.Jira.To = j.Window.From.Text, j.Window.To.Text
 		}

@@ -30,6 +30,7 @@ type TicketService struct {
 // Jira is a Jira Cloud site, or a Jira Data Center.
 type Jira struct {
 	URL       strict.Word `yaml:"url,required"`
+	Site      strict.Word `yaml:"site"`  // where people see issues, when url is not that
 	Email     string      `yaml:"email"` // of the API token's account; without it, the token is a personal access token
 	TokenFile string      `yaml:"token-file,required"`
 	API       strict.Word `yaml:"api"`    // 3 (default), or 2 for Data Center
@@ -161,6 +162,9 @@ func (s *TicketService) check(seen map[string]bool, say sayer) {
 	}
 	if j := s.Jira; j != nil {
 		checkURL(j.URL, say)
+		if j.Site.Text != "" {
+			checkURL(j.Site, say)
+		}
 		oneOf(&j.API, []string{"3", "2"}, "api", say)
 		if w := j.Window; w != nil {
 			for _, f := range []strict.Word{w.From, w.To} {

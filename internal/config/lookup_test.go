@@ -13,7 +13,7 @@ lookup:
     - name: jira
       jira: {url: "https://example.atlassian.net", email: bot@example.com, token-file: jira.token, window: {from: customfield_10042, to: customfield_10043}}
     - name: jira-dc
-      jira: {url: "http://localhost:8080/jira", token-file: dc.token, api: 2}
+      jira: {url: "http://localhost:8080/jira", site: "https://jira.example.com", token-file: dc.token, api: 2}
     - name: snow
       servicenow:
         url: https://example.service-now.com
@@ -48,6 +48,7 @@ func TestWhatIsWrongWithALookupIsNamedWithItsPlace(t *testing.T) {
 		{"no token", ", token-file: dc.token", "", `lacks the key "token-file"`},
 		{"clear text", "https://example.atlassian.net", "http://example.atlassian.net", "s.yaml:12:19: the URL is not https; secrets would travel in clear text"},
 		{"a secret in the URL", "https://example.service-now.com", "https://u:SECRET@example.service-now.com", "the URL has a user or a password in it"},
+		{"a site", "https://jira.example.com", "jira.example.com", "s.yaml:14:55: the URL is none"},
 		{"a query", "tickets.example.com/check", "tickets.example.com/check?key=SECRET", "the URL goes on after its path"},
 		{"no URL", `"https://tickets.example.com/check"`, "tickets", "the URL is none"},
 		{"only a port", `"https://tickets.example.com/check"`, `"https://:443"`, "the URL is none"},

@@ -16,7 +16,8 @@ tickets:
   CHG-2: {state: open, assignee: dana, from: 2026-11-22T12:10:00Z, to: 2026-11-22T12:30:00Z}
 `
 
-// TestAFileIsATicketSystem. Partly S1-29.
+// TestAFileIsATicketSystem has a ticket of each kind.
+// Requirement partly S1-29.
 func TestAFileIsATicketSystem(t *testing.T) {
 	all, _ := open(t, Service{File: write(t, "tickets.yaml", someTickets, 0o644)})
 	for id, want := range map[string]string{

@@ -40,7 +40,8 @@ func fakeGeneric(t *testing.T, clock *clock, answer string) *ear {
 	})
 }
 
-// TestAServiceOfOnesOwnAnswersASignedQuestion. Partly S1-29.
+// TestAServiceOfOnesOwnAnswersASignedQuestion gives one answer at a time.
+// Requirement partly S1-29.
 func TestAServiceOfOnesOwnAnswersASignedQuestion(t *testing.T) {
 	const odd = `down: desk answered with something else than {"ok": …, "why": …, "until": …, "title": …, "link": …}`
 	for _, c := range []struct{ name, answer, want string }{

@@ -16,6 +16,7 @@ import (
 type jira struct {
 	wire      *wire
 	base, api string
+	site      string // of links
 	from, to  string // custom fields
 }
 
@@ -65,7 +66,7 @@ func (j *jira) read(id string, body []byte) (record, error) {
 		!parse(issue.Fields["status"], &status) || status == nil || !parse(issue.Fields["assignee"], &assignee) {
 		return record{}, silent("answered with something that is not an issue")
 	}
-	r := record{link: link(j.base + "/browse/" + issue.Key)}
+	r := record{link: link(j.site + "/browse/" + issue.Key)}
 	if summary != nil {
 		r.title = clip(*summary)
 	}

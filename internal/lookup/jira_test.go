@@ -38,7 +38,8 @@ func fakeJira(t *testing.T, issue string) *ear {
 	})
 }
 
-// TestAJiraIssueServesWhoItIsAssignedToWhileItIsOpen. Partly S1-29.
+// TestAJiraIssueServesWhoItIsAssignedToWhileItIsOpen changes one thing of an issue at a time.
+// Requirement partly S1-29.
 func TestAJiraIssueServesWhoItIsAssignedToWhileItIsOpen(t *testing.T) {
 	change := func(old, new string) string {
 		if !strings.Contains(anIssue, old) {
@@ -115,8 +116,8 @@ func TestAnIssueIsFoundInAnyCase(t *testing.T) {
 
 func TestADataCenterIsAskedWithAPersonalAccessTokenAndItsOwnVersion(t *testing.T) {
 	e := fakeJira(t, anIssue)
-	all, _ := open(t, Service{Jira: &Jira{URL: e.URL, TokenFile: secretFile(t), API: "2"}})
-	if got := all.Ticket(t.Context(), asks(dana, "INC-4711")); !got.OK {
+	all, _ := open(t, Service{Jira: &Jira{URL: e.URL, Site: "https://issues.test/", TokenFile: secretFile(t), API: "2"}})
+	if got := all.Ticket(t.Context(), asks(dana, "INC-4711")); !got.OK || got.Link != "https://issues.test/browse/INC-4711" {
 		t.Errorf("%+v", got)
 	}
 	if r := e.last(t); r.URL.Path != "/rest/api/2/issue/INC-4711" || r.Header.Get("Authorization") != "Bearer "+secretMarker {

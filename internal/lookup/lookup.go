@@ -33,6 +33,7 @@ type Service struct {
 // Jira is a Jira Cloud site or a Jira Data Center.
 type Jira struct {
 	URL       string // without /rest
+	Site      string // where people see issues, when URL is not that; https://api.atlassian.com/ex/jira/… is not
 	Email     string // of the account that the API token is of; without it, the token is a bearer's (a personal access token)
 	TokenFile string
 	API       string // version of the REST API: 3 (default), or 2, which is Data Center's newest
@@ -153,6 +154,10 @@ var customField = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 
 func newJira(s Jira, client *http.Client, now func() time.Time) (*jira, error) {
 	base, err := address(s.URL)
+	site := base
+	if err == nil && s.Site != "" {
+		site, err = address(s.Site)
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -166,7 +171,7 @@ func newJira(s Jira, client *http.Client, now func() time.Time) (*jira, error) {
 	if s.API == "" {
 		s.API = "3"
 	}
-	return &jira{wire: newWire(client, now, s.Email, s.TokenFile), base: base, api: s.API, from: s.From, to: s.To}, nil
+	return &jira{wire: newWire(client, now, s.Email, s.TokenFile), base: base, site: site, api: s.API, from: s.From, to: s.To}, nil
 }
 
 func newServiceNow(s ServiceNow, client *http.Client, now func() time.Time) (*serviceNow, error) {

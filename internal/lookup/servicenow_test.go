@@ -42,7 +42,8 @@ func fakeServiceNow(t *testing.T, rows ...string) *ear {
 	})
 }
 
-// TestARecordOfServiceNowServesWhoItIsAssignedToWhileItIsOpen. Partly S1-29.
+// TestARecordOfServiceNowServesWhoItIsAssignedToWhileItIsOpen changes one thing of a row at a time.
+// Requirement partly S1-29.
 func TestARecordOfServiceNowServesWhoItIsAssignedToWhileItIsOpen(t *testing.T) {
 	for _, c := range []struct{ name, row, old, new, want string }{
 		{"an incident", anIncident, "", "", "ok"},
