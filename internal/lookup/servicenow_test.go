@@ -130,7 +130,7 @@ func TestWhatServiceNowDoesNotHaveIsANo(t *testing.T) {
 func TestATableIsFoundByTheLongestPrefixAndHasItsOwnStates(t *testing.T) {
 	e := fakeServiceNow(t, strings.ReplaceAll(anIncident, "INC0010001", "INCS01"), strings.ReplaceAll(anIncident, "INC0010001", "INC9"))
 	all, _ := open(t, Service{ServiceNow: &ServiceNow{URL: e.URL, SecretFile: secretFile(t), Tables: []Table{
-		{Prefix: "INC", Name: "incident", States: []string{"3"}}, {Prefix: "INCS", Name: "sn_si_incident"},
+		{Prefix: "INC", Name: "incident", States: []string{"3"}}, {Prefix: "INCS", Name: "sn_si_incident"}, {Prefix: "I", Name: "task"},
 	}}})
 	if got := all.Ticket(t.Context(), asks(dana, "incs01")); !got.OK || !strings.Contains(got.Link, "sn_si_incident") {
 		t.Errorf("%+v", got)
