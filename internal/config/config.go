@@ -33,6 +33,7 @@ type Config struct {
 	Roles        Roles       `yaml:"roles"`
 	Tokens       []Token     `yaml:"tokens"`
 	Log          Log         `yaml:"log"`
+	Lookup       Lookup      `yaml:"lookup"`
 
 	folder string
 }
@@ -154,6 +155,7 @@ func (c *Config) check() strict.Errors {
 		}
 	}
 	c.Limits.check(say)
+	c.Lookup.check(say)
 	seen := map[string]bool{}
 	for _, t := range c.Tokens {
 		if raw, err := hex.DecodeString(t.SHA256); err != nil || len(raw) != 32 {
