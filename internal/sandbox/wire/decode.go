@@ -49,6 +49,53 @@ func ParseValues(values url.Values) Document {
 	return document
 }
 
+// ParseQuery reads a form of the query protocol, in which lists and structures are written by their paths: a list's items as
+// Tags.member.1, a structure's members as Tags.member.1.Key. Names that are not of this form stay as they are. An item counts
+// if all before it are there; what is deeper than a list of structures is not read.
+func ParseQuery(values url.Values) Document {
+	document := ParseValues(values)
+	for name := range values {
+		list, rest, ok := strings.Cut(name, ".member.")
+		if !ok || document[list] != nil {
+			continue
+		}
+		_, _, structured := strings.Cut(rest, ".")
+		var items []any
+		for i := 1; ; i++ {
+			at := fmt.Sprintf("%s.member.%d", list, i)
+			item := queryItem(values, at, structured)
+			if item == nil {
+				break
+			}
+			items = append(items, item)
+		}
+		if items != nil {
+			document[list] = items
+		}
+	}
+	return document
+}
+
+// queryItem returns one item of a list, or nil.
+func queryItem(values url.Values, at string, structured bool) any {
+	if !structured {
+		if v, ok := values[at]; ok && len(v) > 0 {
+			return Text(v[0])
+		}
+		return nil
+	}
+	members := map[string]any{}
+	for name, v := range values {
+		if inner, ok := strings.CutPrefix(name, at+"."); ok && len(v) > 0 {
+			members[inner] = Text(v[0])
+		}
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	return members
+}
+
 // SerializationError says that a request cannot be read at all, or that a member has the wrong type.
 type SerializationError struct{ Message string }
 
