@@ -25,6 +25,7 @@ import (
 
 const described = `
 management-account: "100000000001"
+ous: [{path: Workloads/Prod, tags: {tier: live}}]
 accounts:
   - {id: "100000000001", name: management}
   - {id: "100000000002", name: identity, ou: Core}

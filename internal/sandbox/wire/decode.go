@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -54,46 +56,38 @@ func ParseValues(values url.Values) Document {
 // if all before it are there; what is deeper than a list of structures is not read.
 func ParseQuery(values url.Values) Document {
 	document := ParseValues(values)
-	for name := range values {
-		list, rest, ok := strings.Cut(name, ".member.")
-		if !ok || document[list] != nil {
+	lists := map[string]map[int]any{}
+	for _, path := range slices.Sorted(maps.Keys(document)) { // sorted, so that of two that cannot both be, the same one counts
+		name, rest, ok := strings.Cut(path, ".member.")
+		number, inner, structured := strings.Cut(rest, ".")
+		at, err := strconv.Atoi(number)
+		if !ok || err != nil {
 			continue
 		}
-		_, _, structured := strings.Cut(rest, ".")
-		var items []any
-		for i := 1; ; i++ {
-			at := fmt.Sprintf("%s.member.%d", list, i)
-			item := queryItem(values, at, structured)
-			if item == nil {
-				break
-			}
-			items = append(items, item)
+		if lists[name] == nil {
+			lists[name] = map[int]any{}
 		}
-		if items != nil {
-			document[list] = items
+		items := lists[name]
+		switch members, isStructure := items[at].(map[string]any); {
+		case isStructure && structured:
+			members[inner] = document[path]
+		case items[at] != nil:
+		case structured:
+			items[at] = map[string]any{inner: document[path]}
+		default:
+			items[at] = document[path]
+		}
+	}
+	for name, items := range lists {
+		var list []any
+		for i := 1; items[i] != nil; i++ {
+			list = append(list, items[i])
+		}
+		if list != nil && document[name] == nil {
+			document[name] = list
 		}
 	}
 	return document
-}
-
-// queryItem returns one item of a list, or nil.
-func queryItem(values url.Values, at string, structured bool) any {
-	if !structured {
-		if v, ok := values[at]; ok && len(v) > 0 {
-			return Text(v[0])
-		}
-		return nil
-	}
-	members := map[string]any{}
-	for name, v := range values {
-		if inner, ok := strings.CutPrefix(name, at+"."); ok && len(v) > 0 {
-			members[inner] = Text(v[0])
-		}
-	}
-	if len(members) == 0 {
-		return nil
-	}
-	return members
 }
 
 // SerializationError says that a request cannot be read at all, or that a member has the wrong type.
