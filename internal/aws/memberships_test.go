@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/identitystore"
@@ -352,12 +353,30 @@ func TestALostMembershipIsFoundByLookingAndByDoingItAgain(t *testing.T) {
 	}
 }
 
+func TestAGroupsAssignmentThatWasLostIsFoundByLooking(t *testing.T) {
+	for kind, happened := range pairs {
+		t.Run(string(kind), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *wired) {
+				g, k := w.groups(), w.lent
+				w.box.Script(sandbox.Fault{Operation: "CreateAccountAssignment", Kind: kind, Times: 1})
+				_, err := g.Assign(t.Context(), k.Group, k.Target)
+				wantKind(t, err, access.ErrLost, "")
+				found, err1 := g.Assignings(t.Context(), k.Group, k.Target, time.Now().Add(-time.Minute))
+				is, err2 := g.Assigned(t.Context(), k.Group, k.Target)
+				if err := errors.Join(err1, err2); err != nil || is != happened || (len(found) == 1) != happened {
+					t.Errorf("assigned: %t, found %+v, %v", is, found, err)
+				}
+			})
+		})
+	}
+}
+
 // TestAConflictWithWhatIsThereIsNeverACertainNo: the membership may be an earlier call's whose answer was lost.
 func TestAConflictWithWhatIsThereIsNeverACertainNo(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *wired) {
 		for _, kind := range []sandbox.FaultKind{sandbox.Throttle, sandbox.Denied, sandbox.ServerError, sandbox.Drop, sandbox.Hang} {
 			w.box.Script(sandbox.Fault{Operation: "GetGroupMembershipId", Kind: kind})
-			_, err := w.memberships().Create(within(t, 1e9), w.lent)
+			_, err := w.memberships().Create(within(t, time.Second), w.lent)
 			wantKind(called{t, string(kind)}, err, access.ErrLost, "it may be there already")
 			w.box.ClearFaults()
 		}

@@ -18,6 +18,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"sparekey/access"
+	"sparekey/internal/judge"
 	"sparekey/internal/sandbox"
 	"sparekey/org"
 )
@@ -238,6 +239,31 @@ func TestRolesAreNamedInTheRegionsPartition(t *testing.T) {
 		if role != "arn:"+want+":iam::100000000001:role/ops/Deployer" {
 			t.Errorf("%s: %s, %v", region, role, err)
 		}
+	}
+}
+
+// TestMotoTakesTheSessionPolicies asks moto, which knows the grammar of policies, whether ours are some.
+func TestMotoTakesTheSessionPolicies(t *testing.T) {
+	t.Parallel()
+	cli := judge.CLI(t, judge.Moto(t), "us-east-1", "AKIAIOSFODNN7EXAMPLE", "any", "")
+	policies := []string{nothingAllowed}
+	for _, narrower := range []string{
+		"", `{"Version": "2012-10-17", "Statement": {"Sid": "a", "Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": true}}}}`,
+	} {
+		policy, err := access.SessionPolicy(start, narrower)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies = append(policies, policy)
+	}
+	for i, policy := range policies {
+		if _, err := cli.Run("iam", "create-policy", "--policy-name", fmt.Sprint("p-", i), "--policy-document", policy); err != nil {
+			t.Errorf("%s: %v", policy, err)
+		}
+	}
+	bad := strings.Replace(policies[1], "DateGreaterThan", "DateGreaterThen", 1)
+	if _, err := cli.Run("iam", "create-policy", "--policy-name", "bad", "--policy-document", bad); err == nil || !strings.Contains(err.Error(), "MalformedPolicyDocument") {
+		t.Errorf("the judge takes everything: %v", err)
 	}
 }
 
