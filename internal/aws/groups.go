@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,8 +32,11 @@ func NewGroups(c aws.Config, center *Center) *Groups {
 
 // Make makes the group, or finds the one that it made before: the same name, and the same description. The two are those of
 // [access.GroupName] and [access.GroupDescription]. A group of that name that somebody else made, or that an identity
-// provider keeps, is [access.ErrRejected].
+// provider keeps, is [access.ErrRejected], and so is a description without Sparekey's mark.
 func (g *Groups) Make(ctx context.Context, name, description string) (org.GroupID, error) {
+	if !strings.HasPrefix(description, access.GroupMark) {
+		return "", fmt.Errorf("%w: the description %q does not begin with %q", access.ErrRejected, description, access.GroupMark)
+	}
 	_, store, err := g.center.Find(ctx)
 	if err != nil {
 		return "", err

@@ -246,8 +246,10 @@ func makeForeignGroup(ctx context.Context, b *backend) error {
 	if _, err := b.addGroup(ctx, name); err != nil {
 		return err
 	}
-	if id, err := b.groups().Make(ctx, name, access.GroupDescription(k.Target)); !errors.Is(err, access.ErrRejected) {
-		return but(err, "made %s", id)
+	for name, description := range map[string]string{name: access.GroupDescription(k.Target), name + "s": "Made by me"} {
+		if id, err := b.groups().Make(ctx, name, description); !errors.Is(err, access.ErrRejected) {
+			return but(err, "made %s", id)
+		}
 	}
 	return nil
 }

@@ -97,7 +97,8 @@ func (s *Sessions) Deletion(_ context.Context, id string) (access.Seen, error) {
 }
 
 // Vend returns credentials of the role for one person under one grant. Whoever calls has checked that the grant is active;
-// AWS checks the rest, and the session's policy ends it with the grant.
+// AWS checks the rest, and the session's policy ends it with the grant. After any error it may be called again: what was lost
+// are credentials that nobody holds.
 func (s *Sessions) Vend(ctx context.Context, v access.Vending) (access.Credentials, error) {
 	policy, err := v.Policy()
 	if err != nil {

@@ -53,8 +53,13 @@ type assumeRoleInput struct {
 	SourceIdentity    string            `aws:"sourceIdentityType"`
 }
 
+// noted is what the log keeps: of a policy, no more than AWS takes.
 func (in *assumeRoleInput) noted() *Assumed {
-	a := &Assumed{Role: in.RoleArn, Session: in.RoleSessionName, SourceIdentity: in.SourceIdentity, Seconds: in.DurationSeconds, Policy: in.Policy, Transitive: in.TransitiveTagKeys}
+	policy := []rune(in.Policy)
+	a := &Assumed{
+		Role: in.RoleArn, Session: in.RoleSessionName, SourceIdentity: in.SourceIdentity, Seconds: in.DurationSeconds, Transitive: in.TransitiveTagKeys,
+		Policy: string(policy[:min(len(policy), longestSessionPolicy)]),
+	}
 	for _, t := range in.Tags {
 		if a.Tags == nil {
 			a.Tags = map[string]string{}

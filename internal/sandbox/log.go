@@ -23,7 +23,8 @@ type Call struct {
 	Assumed *Assumed  `json:"assumed,omitempty"` // of AssumeRole
 }
 
-// Assumed is what AssumeRole was asked for. It holds nothing that is secret.
+// Assumed is what AssumeRole was asked for, unless a fault befell the call before it was looked at. It holds nothing that is
+// secret.
 type Assumed struct {
 	Role           string            `json:"role"` // ARN
 	Session        string            `json:"session"`
