@@ -160,11 +160,15 @@ func (a *app) sandboxCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			roles, err := org.DescribeRoles(file, text)
+			if err != nil {
+				return err
+			}
 			l, err := listenHere(listen)
 			if err != nil {
 				return err
 			}
-			return a.sandbox(c.Context(), l, sandbox.Options{Organization: organization, Assignments: assignments, Region: region})
+			return a.sandbox(c.Context(), l, sandbox.Options{Organization: organization, Assignments: assignments, Roles: roles, Region: region})
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address and port; on this machine only")

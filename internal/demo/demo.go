@@ -56,13 +56,17 @@ func Start(o Options) (d *Demo, err error) {
 	if err != nil {
 		return nil, err
 	}
+	roles, err := org.DescribeRoles("organization.yaml", Organization)
+	if err != nil {
+		return nil, err
+	}
 	d.Organization = organization
 	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, err
 	}
 	d.Sandbox = sandbox.New(sandbox.Options{
-		Organization: organization, Assignments: assignments, Clock: o.Clock, Seed: binary.LittleEndian.Uint64(seed[:]), Behaviour: o.Behaviour,
+		Organization: organization, Assignments: assignments, Roles: roles, Clock: o.Clock, Seed: binary.LittleEndian.Uint64(seed[:]), Behaviour: o.Behaviour,
 	})
 	if err := d.listen(); err != nil {
 		return nil, err
