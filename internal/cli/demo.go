@@ -50,7 +50,7 @@ func (a *app) demo(ctx context.Context, listen string) error {
 	}
 	defer d.Close()
 	log := slog.New(slog.NewTextHandler(a.err, nil))
-	s, err := assemble(ctx, setup{d.Config, d.Connection, wallClock{}, log})
+	s, err := assemble(ctx, setup{config: d.Config, connection: d.Connection, clock: wallClock{}, log: log})
 	if err != nil {
 		return err
 	}

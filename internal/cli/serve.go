@@ -34,8 +34,12 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			management, err := settings.ManagementConnection(container())
+			if err != nil {
+				return err
+			}
 			log := logger(a.err, settings.Log)
-			s, err := assemble(c.Context(), setup{settings, connection, wallClock{}, log})
+			s, err := assemble(c.Context(), setup{settings, connection, management, wallClock{}, log})
 			if err != nil {
 				return err
 			}
