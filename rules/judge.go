@@ -106,6 +106,11 @@ func (s Set) lacks(o *option, p org.Person, t place, ask Ask) []string {
 			add("%s", lack)
 		}
 	}
+	if s.facts.NotLent != nil {
+		if why := s.facts.NotLent(t.target(), b.way()); why != "" {
+			add("lends nothing there: %s", why)
+		}
+	}
 	if b.way() == byMembership && s.group(t.target()) == "" {
 		add("lends by membership of a group, and none was made for %s in %s", t.set.Name, t.account.Name)
 	}

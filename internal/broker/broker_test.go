@@ -83,10 +83,10 @@ func TestTheEventSaysWhoAskedAndWithWhat(t *testing.T) {
 			t.Error(err)
 		}
 		events := r.Events(before)
-		if got := kindsOf(events); !slices.Equal(got, []string{"request.asked", "request.refused", "request.approved", "grant.approved"}) {
+		if got := kindsOf(events); !slices.Equal(got, []string{"permission-set.read", "request.asked", "request.refused", "request.approved", "grant.approved"}) {
 			t.Fatal(got)
 		}
-		asked, refused, approved := events[0], events[1], events[2]
+		asked, refused, approved := events[1], events[2], events[3]
 		if asked.Actor.ID != string(r.Person("dana").ID) || asked.Actor.Key != "key-of-dana" || asked.Request != "sha256:of-dana" {
 			t.Errorf("%+v", asked.Actor)
 		}
@@ -96,7 +96,7 @@ func TestTheEventSaysWhoAskedAndWithWhat(t *testing.T) {
 		if approved.Actor.Name != "kim" || approved.Actor.Key != "key-of-kim" || approved.Before == nil || approved.After == nil {
 			t.Errorf("%+v", approved)
 		}
-		if g := events[3]; g.Actor.Kind != audit.Sparekey || g.Actor.Key != "" || g.Request != "sha256:of-kim" {
+		if g := events[4]; g.Actor.Kind != audit.Sparekey || g.Actor.Key != "" || g.Request != "sha256:of-kim" {
 			t.Errorf("the grant is Sparekey's doing, caused by kim's request: %+v", g)
 		}
 	})

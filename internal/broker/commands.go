@@ -59,12 +59,6 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 		if err != nil {
 			return access.Request{}, err
 		}
-		if t.Account == b.ManagementAccount() && !b.Management {
-			return access.Request{}, &access.Problem{Kind: access.ErrRefused, Message: "the management account is not lent: this server has no way of its own into it", Hint: "see aws.management in docs/running.md"}
-		}
-		if t.Account == b.ManagementAccount() && strings.HasPrefix(t.PermissionSet, org.RolePrefix) {
-			return access.Request{}, &access.Problem{Kind: access.ErrRefused, Message: "roles of the management account are not lent by sessions", Hint: "a permission set there can be lent by assignment"}
-		}
 		wish.Targets = append(wish.Targets, t)
 	}
 	if w.Extends != "" {
