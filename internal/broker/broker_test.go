@@ -58,7 +58,7 @@ func TestFromTheRequestToTheListingsAfterTheEnd(t *testing.T) {
 		}
 		r.Chained(q.ID, r.Request(q.ID))
 		r.Chained(prod, r.Grant(prod))
-		want := []string{"grant.approved", "grant.begun", "grant.create-accepted", "grant.create-settled", "grant.active", "grant.ending", "grant.removing", "grant.delete-accepted", "grant.delete-settled", "grant.ended", "grant.checked", "grant.verified"}
+		want := []string{"grant.approved", "grant.begun", "grant.creating", "grant.create-accepted", "grant.create-settled", "grant.active", "grant.ending", "grant.removing", "grant.delete-accepted", "grant.delete-settled", "grant.ended", "grant.checked", "grant.verified"}
 		var got []string
 		for _, e := range r.Events(before) {
 			if e.Subject.ID == prod {

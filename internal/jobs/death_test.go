@@ -249,7 +249,7 @@ type mortals struct {
 
 func newMortals(t *testing.T, address string) *mortals {
 	r := rig.New(t, address, sandbox.Behaviour{})
-	m := &mortals{Rig: r, reaper: &reaper{box: r.Box, at: -1}, rests: serveClock(t, r.Clock)}
+	m := &mortals{Rig: r, reaper: &reaper{box: r, at: -1}, rests: serveClock(t, r.Clock)}
 	s := httptest.NewServer(m.reaper)
 	t.Cleanup(func() {
 		s.CloseClientConnections()
