@@ -219,7 +219,7 @@ func (s *Server) listApprovals(ctx context.Context, _ *struct{}) (*approvalsOutp
 	out := &approvalsOutput{}
 	out.Body.Requests = []Pending{}
 	for _, p := range pending {
-		out.Body.Requests = append(out.Body.Requests, Pending{requestOf(broker.Asked{Request: p.Request}, s.now()), p.Lines})
+		out.Body.Requests = append(out.Body.Requests, Pending{requestOf(p.Asked, s.now()), p.Lines})
 	}
 	return out, err
 }

@@ -289,5 +289,7 @@ func (b *Broker) End(ctx context.Context, id, why string) (access.Grant, error) 
 	if err != nil {
 		return access.Grant{}, b.refuse(ctx, "end", audit.Subject{Kind: "grant", ID: id}, found(err, "grant", id))
 	}
-	return g, nil
+	one := []access.Grant{g}
+	b.lengthen(one)
+	return one[0], nil
 }

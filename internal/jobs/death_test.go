@@ -249,6 +249,7 @@ type mortals struct {
 
 func newMortals(t *testing.T, address string) *mortals {
 	r := rig.New(t, address, sandbox.Behaviour{})
+	r.Sandboxed(sandbox.Behaviour{}, r.Foreign()...)
 	m := &mortals{Rig: r, reaper: &reaper{box: r, at: -1}, rests: serveClock(t, r.Clock)}
 	s := httptest.NewServer(m.reaper)
 	t.Cleanup(func() {
@@ -301,8 +302,8 @@ func (m *mortals) born() {
 }
 
 // live moves the clock on while a process lives and its lane waits for the clock, until something is true; false when the
-// process has died.
-func (m *mortals) live(most time.Duration, is func() bool) bool {
+// process has died. At each step of the clock what must hold is watched.
+func (m *mortals) live(most time.Duration, is func() bool, watch ...func()) bool {
 	m.Helper()
 	patience := time.After(60 * time.Second)
 	for end := m.Clock.Now().Add(most); !is(); {
@@ -310,6 +311,9 @@ func (m *mortals) live(most time.Duration, is func() bool) bool {
 			m.Fatalf("it does not happen within %s\n%s", most, m.Log)
 		}
 		if m.rests.idle(m.process) {
+			for _, w := range watch {
+				w()
+			}
 			m.Clock.Advance(m.step())
 			continue
 		}
@@ -337,37 +341,55 @@ func (m *mortals) step() time.Duration {
 	return 300 * time.Millisecond
 }
 
-// die lets a grant live its life, with one death at the n-th call, and reports whether there was such a call.
-func (m *mortals) die(n int, after bool, away time.Duration) bool {
+// die lets a grant live its life, with one death at the n-th call, and reports whether there was such a call. While nobody
+// lives, meanwhile may happen.
+func (m *mortals) die(n int, after bool, away time.Duration, meanwhile ...func()) bool {
 	m.Helper()
 	m.reaper.passed, m.reaper.at, m.reaper.after, m.reaper.operation = 0, n, after, ""
-	id := m.Ask("dana", "play PowerUser").Lines[0].Grant
-	over := func() bool { return m.Grant(id).Over() }
+	l := m.Live()
+	over := func() bool { return m.Grant(l.ID).Over() }
 	m.born()
-	died := !m.live(3*time.Hour, over)
-	given := m.Box.Assigned(m.Assignment("dana", "play", "PowerUser"))
-	if g := m.Grant(id); given && g.BegunAt.IsZero() || g.State == access.Active && g.ActiveAt.IsZero() {
-		m.Fatalf("killed at %s: access %v, recorded %s", m.reaper.operation, given, rig.Story(g))
-	}
+	died := !m.live(3*time.Hour, over, l.Watch)
+	l.Watch()
 	m.reaper.at = -1
 	if died {
+		for _, do := range meanwhile {
+			do()
+		}
 		m.Clock.Advance(away)
 		m.born()
-		m.live(3*time.Hour, over)
+		m.wakes()
+		m.live(3*time.Hour, over, l.Watch)
 	}
 	m.reaper.kill()
-	g := m.Grant(id)
-	if !g.Over() || m.Box.Assigned(m.Assignment("dana", "play", "PowerUser")) {
-		m.Fatalf("killed at %s (after: %v): %s, access %v", m.reaper.operation, after, rig.Story(g), m.Box.Assigned(m.Assignment("dana", "play", "PowerUser")))
+	l.Watch()
+	g := l.Grant
+	if !g.Over() || m.Box.Assigned(l.Assignment) {
+		m.Fatalf("killed at %s (after: %v): %s, access %v", m.reaper.operation, after, rig.Story(g), m.Box.Assigned(l.Assignment))
 	}
-	if g.State != access.Verified && away < access.StartWithin {
+	if g.State != access.Verified && away < access.StartWithin && len(meanwhile) == 0 {
 		m.Errorf("killed at %s (after: %v): %s", m.reaper.operation, after, rig.Story(g))
 	}
 	if g.State == access.Verified && (g.ActiveAt.IsZero() != g.EndsAt.IsZero() || g.EndsAt.After(g.HardEnd)) {
 		m.Errorf("killed at %s (after: %v): %s", m.reaper.operation, after, rig.Story(g))
 	}
-	m.Chained(id, g)
+	m.Chained(l.ID, g)
 	return died
+}
+
+// wakes waits until a process that was just born has done what was overdue, or has died.
+func (m *mortals) wakes() {
+	m.Helper()
+	patience := time.After(60 * time.Second)
+	for !m.rests.idle(m.process) {
+		select {
+		case <-m.dead:
+			return
+		case <-m.rests.changed:
+		case <-patience:
+			m.Fatalf("the process neither rests nor dies\n%s", m.Log)
+		}
+	}
 }
 
 // Requirement S2-17.
@@ -392,6 +414,36 @@ func TestAProcessKilledBetweenEachTwoDurableSteps(t *testing.T) {
 	}
 	if deaths["ListAccountAssignments"] < 5 {
 		t.Errorf("listings come before the start, after it, before the end, after it and twice later: %v", deaths)
+	}
+}
+
+// TestAPersonWhoIsDisabledWhileEverythingIsDeadGetsNothing kills the process before and after each call of a start; dana is
+// disabled before another goes on.
+func TestAPersonWhoIsDisabledWhileEverythingIsDeadGetsNothing(t *testing.T) {
+	t.Parallel()
+	m := newMortals(t, rig.Engines["SQLite"](t))
+	looks := 0
+	for n := 0; m.reaper.operation != "DescribeAccountAssignmentCreationStatus"; n++ {
+		for _, after := range []bool{false, true} {
+			m.Sandboxed(sandbox.Behaviour{}, m.Foreign()...)
+			if err := m.Broker.Refresh(m.As("sparekey")); err != nil {
+				t.Fatal(err)
+			}
+			var before int
+			creates := func() int { return strings.Count(strings.Join(m.Calls(), " "), "CreateAccountAssignment") }
+			if !m.die(n, after, time.Second, func() { before = creates(); m.Says("dana", org.StatusDisabled) }) {
+				t.Fatalf("there is no call %d", n)
+			}
+			if late := creates() - before; late > 0 {
+				t.Errorf("killed at %s, call %d (after: %v): %d creates for somebody who is disabled", m.reaper.operation, n, after, late)
+			}
+			if m.reaper.operation == "DescribeUser" {
+				looks++
+			}
+		}
+	}
+	if looks != 4 {
+		t.Errorf("%d deaths at a look-up of the person, not before and after each of two", looks)
 	}
 }
 
