@@ -15,7 +15,7 @@ import (
 type AskBody struct {
 	Targets []AskTarget `json:"targets" minItems:"1" maxItems:"50"`
 	Minutes int         `json:"minutes" minimum:"1" maximum:"527040" doc:"How long, counted from when AWS confirms it"`
-	Reason  string      `json:"reason,omitempty" maxLength:"500"`
+	Reason  string      `json:"reason,omitempty" doc:"One line of at most 500 characters"`
 }
 
 // AskTarget names a target.
@@ -26,7 +26,7 @@ type AskTarget struct {
 
 // CommentBody goes with a decision.
 type CommentBody struct {
-	Comment string `json:"comment,omitempty" maxLength:"500"`
+	Comment string `json:"comment,omitempty" doc:"One line of at most 500 characters"`
 }
 
 // RequestPath names a request; huma looks into exported types only.

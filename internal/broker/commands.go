@@ -114,8 +114,13 @@ func target(m *org.Mirror, n Names) (org.Target, error) {
 
 func nameless(kind, name string, known []string) error {
 	p := &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s called %q", kind, name)}
-	if near := strict.Nearest(name, known); near != "" {
+	switch near := strict.Nearest(name, known); {
+	case near != "":
 		p.Hint = fmt.Sprintf("did you mean %q?", near)
+	case kind == "person":
+		p.Hint = "write the user name as the directory has it, or the person's id"
+	default:
+		p.Hint = "`sparekey access list` shows what you may ask for"
 	}
 	return p
 }

@@ -112,7 +112,9 @@ type ApprovalsOutputBody struct {
 // AskBody defines model for AskBody.
 type AskBody struct {
 	// Minutes How long, counted from when AWS confirms it
-	Minutes int64       `json:"minutes"`
+	Minutes int64 `json:"minutes"`
+
+	// Reason One line of at most 500 characters
 	Reason  *string     `json:"reason,omitempty"`
 	Targets []AskTarget `json:"targets"`
 }
@@ -128,6 +130,7 @@ type AskTarget struct {
 
 // CommentBody defines model for CommentBody.
 type CommentBody struct {
+	// Comment One line of at most 500 characters
 	Comment *string `json:"comment,omitempty"`
 }
 
@@ -293,7 +296,7 @@ type Problem struct {
 	// Detail What is wrong, for people
 	Detail string `json:"detail"`
 
-	// Errors What is wrong with single values
+	// Errors All that is wrong with single values, of which detail is the first
 	Errors *[]string `json:"errors,omitempty"`
 
 	// Hint What to do, for people
