@@ -177,7 +177,7 @@ type Grant struct {
 	Failure *string    `json:"failure,omitempty"`
 	Id      string     `json:"id"`
 
-	// LastMinute When the last session that it makes possible ends
+	// LastMinute When the last session that it makes possible ends; absent where the access existed before and stays
 	LastMinute *time.Time `json:"lastMinute,omitempty"`
 
 	// LastMinuteSure False while it is being ended: then it is the least that it can be
