@@ -67,7 +67,11 @@ func mortal(text string) error {
 	if err != nil {
 		return err
 	}
-	clock, log := &farClock{url: t.Clock}, slog.New(slog.NewTextHandler(os.Stderr, nil))
+	life, err := strconv.Atoi(os.Getenv("SPAREKEY_LIFE"))
+	if err != nil {
+		return err
+	}
+	clock, log := &farClock{url: t.Clock, life: life}, slog.New(slog.NewTextHandler(os.Stderr, nil))
 	center := aws.NewCenter(connection, t.Instance, t.IdentityStore)
 	b, err := broker.New(broker.Parts{
 		Store: s, Ways: map[access.Way]broker.Way{access.Assignment: aws.NewAssignments(connection, center)}, Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
@@ -98,6 +102,7 @@ func mortal(text string) error {
 // farClock is the test's clock, asked over HTTP. Whoever waits on it is the lane, which tells so how much it has in hand.
 type farClock struct {
 	url  string
+	life int // which process this is; the machine may use a dead one's number again
 	lane *lane
 	rest int // how often the lane went to rest
 }
@@ -124,7 +129,7 @@ func (c *farClock) Now() time.Time { return time.UnixMilli(c.get("/now")) }
 
 func (c *farClock) After(d time.Duration) <-chan time.Time {
 	c.rest++
-	path := fmt.Sprintf("/after?ms=%d&process=%d&rest=%d&carrying=%d", d.Milliseconds(), os.Getpid(), c.rest, len(c.lane.carrying))
+	path := fmt.Sprintf("/after?ms=%d&process=%d&rest=%d&carrying=%d", d.Milliseconds(), c.life, c.rest, len(c.lane.carrying))
 	fires := make(chan time.Time, 1)
 	go func() { fires <- time.UnixMilli(c.get(path)) }()
 	return fires
@@ -240,11 +245,11 @@ func counted(operation string) bool {
 // mortals are the processes of one life.
 type mortals struct {
 	*rig.Rig
-	reaper  *reaper
-	rests   *rests
-	task    string
-	process int
-	dead    chan struct{}
+	reaper *reaper
+	rests  *rests
+	task   string
+	life   int // the number of the process that lives
+	dead   chan struct{}
 }
 
 func newMortals(t *testing.T, address string) *mortals {
@@ -276,7 +281,8 @@ func newMortals(t *testing.T, address string) *mortals {
 func (m *mortals) born() {
 	m.Helper()
 	c := exec.Command(os.Args[0], "-test.run=^$")
-	c.Env = append(os.Environ(), "SPAREKEY_MORTAL="+m.task)
+	m.life++
+	c.Env = append(os.Environ(), "SPAREKEY_MORTAL="+m.task, fmt.Sprintf("SPAREKEY_LIFE=%d", m.life))
 	c.Stderr = m.Log
 	out, err := c.StdoutPipe()
 	if err == nil {
@@ -295,7 +301,7 @@ func (m *mortals) born() {
 		})
 	}
 	m.Cleanup(kill)
-	m.process, m.dead, m.reaper.kill = c.Process.Pid, dead, kill
+	m.dead, m.reaper.kill = dead, kill
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "alive\n" {
 		m.Fatalf("the process said %q, %v\n%s", line, err, m.Log)
 	}
@@ -310,7 +316,7 @@ func (m *mortals) live(most time.Duration, is func() bool, watch ...func()) bool
 		if !m.Clock.Now().Before(end) {
 			m.Fatalf("it does not happen within %s\n%s", most, m.Log)
 		}
-		if m.rests.idle(m.process) {
+		if m.rests.idle(m.life) {
 			for _, w := range watch {
 				w()
 			}
@@ -358,7 +364,6 @@ func (m *mortals) die(n int, after bool, away time.Duration, meanwhile ...func()
 		}
 		m.Clock.Advance(away)
 		m.born()
-		m.wakes()
 		m.live(3*time.Hour, over, l.Watch)
 	}
 	m.reaper.kill()
@@ -375,21 +380,6 @@ func (m *mortals) die(n int, after bool, away time.Duration, meanwhile ...func()
 	}
 	m.Chained(l.ID, g)
 	return died
-}
-
-// wakes waits until a process that was just born has done what was overdue, or has died.
-func (m *mortals) wakes() {
-	m.Helper()
-	patience := time.After(60 * time.Second)
-	for !m.rests.idle(m.process) {
-		select {
-		case <-m.dead:
-			return
-		case <-m.rests.changed:
-		case <-patience:
-			m.Fatalf("the process neither rests nor dies\n%s", m.Log)
-		}
-	}
 }
 
 // Requirement S2-17.
