@@ -131,6 +131,7 @@ func (r Request) Concerns(p org.Person) bool {
 type decider struct {
 	request   Request // the copy that is changed
 	by        org.Person
+	known     []org.Person // who was just read live
 	requester org.Person
 	in        rules.Set
 	now       time.Time
@@ -151,7 +152,7 @@ func (r Request) decider(by org.Person, comment string, in rules.Set, now time.T
 	if !ok {
 		requester = org.Person{ID: r.Requester.ID, User: r.Requester.User, Status: org.StatusRemoved}
 	}
-	return &decider{request: r.copy(), by: by, requester: requester, in: in, now: moment(now)}, nil
+	return &decider{request: r.copy(), by: by, known: []org.Person{by}, requester: requester, in: in, now: moment(now)}, nil
 }
 
 func (d *decider) cannot(l Line, why string) {

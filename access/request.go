@@ -369,7 +369,7 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 	seen := map[org.Target]bool{}
 	for _, t := range w.Targets {
 		if seen[t] {
-			return problem(ErrInvalid, "%s is named twice", PlaceOf(t, m))
+			return problem(ErrInvalid, "%s is named twice", PlaceOf(t, m)).hint("name each account with each permission set once")
 		}
 		seen[t] = true
 	}
@@ -385,7 +385,7 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 // checkText limits what people write for others to read: its length, and characters that a terminal or a log would act upon.
 func checkText(what, text string) error {
 	if n := len([]rune(text)); n > MaxText {
-		return problem(ErrInvalid, "%s has %d characters; at most %d are kept", what, n, MaxText)
+		return problem(ErrInvalid, "%s has %d characters; at most %d are kept", what, n, MaxText).hint("say it in fewer words, or name where it is written at length")
 	}
 	if strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
 		return problem(ErrInvalid, "%s holds a character that cannot be printed", what).hint("write it in one line of plain text")

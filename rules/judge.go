@@ -17,6 +17,8 @@ type Ask struct {
 	Reason string
 	Ticket string
 	Start  time.Time // when it is to begin; zero: as soon as it may
+	// Approved says that it was allowed before: what the rule's hours leave of the time is enough.
+	Approved bool
 }
 
 // Decision is what the rules say to one ask.
@@ -149,7 +151,7 @@ func (s Set) outside(o *option, ask Ask) string {
 			lack += ", next from " + next.Format(time.RFC3339)
 		}
 		return lack
-	case end.Before(start.Add(ask.For)):
+	case end.Before(start.Add(ask.For)) && !ask.Approved:
 		return fmt.Sprintf("lends only %s, and at %s that is over", w, end.Format(time.RFC3339))
 	}
 	o.until = earlier(o.until, end)

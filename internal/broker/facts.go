@@ -146,15 +146,20 @@ func (b *Broker) givers(ctx context.Context, f *rules.Facts, approvals []access.
 		f.Live[p.ID] = p
 	}
 	for _, a := range approvals {
-		for _, id := range []org.PersonID{a.By.ID, a.For.ID} {
-			if _, has := f.Live[id]; has || id == "" {
+		for _, who := range []access.Named{a.By, a.For} {
+			if _, has := f.Live[who.ID]; has || who.ID == "" {
 				continue
 			}
-			p, err := b.lookUp(ctx, id)
+			p, err := b.lookUp(ctx, who)
 			if err != nil {
 				return err
 			}
-			f.Live[id] = p
+			if p.Status.Gone() {
+				if err := b.left(ctx, p); err != nil {
+					b.Log.Error("a person who left could not be let go of", "person", p.User, "error", err)
+				}
+			}
+			f.Live[who.ID] = p
 		}
 	}
 	return nil
