@@ -311,7 +311,7 @@ func (m *mortals) born() {
 // process has died. At each step of the clock what must hold is watched.
 func (m *mortals) live(most time.Duration, is func() bool, watch ...func()) bool {
 	m.Helper()
-	patience := time.NewTimer(60 * time.Second)
+	patience := time.NewTimer(2 * time.Minute)
 	defer patience.Stop()
 	for end := m.Clock.Now().Add(most); !is(); {
 		if !m.Clock.Now().Before(end) {
@@ -328,7 +328,7 @@ func (m *mortals) live(most time.Duration, is func() bool, watch ...func()) bool
 		case <-m.dead:
 			return false
 		case <-m.rests.changed:
-			patience.Reset(60 * time.Second)
+			patience.Reset(2 * time.Minute)
 		case <-patience.C:
 			m.Fatalf("the process neither rests nor dies\n%s", m.Log)
 		}

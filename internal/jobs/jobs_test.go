@@ -97,7 +97,7 @@ func keep(t *testing.T, r *rig.Rig, holder string, o Options) *kept {
 // until moves the clock on while the lane waits for it, until something is true.
 func (k *kept) until(what string, most time.Duration, is func() bool) {
 	k.Helper()
-	patience := time.After(60 * time.Second)
+	patience := time.After(2 * time.Minute)
 	for end := k.Clock.Now().Add(most); !is(); {
 		if !k.Clock.Now().Before(end) {
 			k.Fatalf("not within %s: %s\n%s", most, what, k.Log)
