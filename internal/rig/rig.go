@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+
 	"sparekey/access"
 	"sparekey/audit"
 	"sparekey/internal/aws"
@@ -42,7 +44,8 @@ accounts:
   - {id: "100000000003", name: play, ou: Sandbox}
   - {id: "100000000004", name: play-two, ou: Sandbox}
 permission-sets: [{name: ReadOnly}, {name: PowerUser, session: 2h}]
-groups: [ghosts]
+groups: [ghosts, sparekey 100000000003 PowerUser]
+roles: [{name: Deployer, path: /ops/, ous: [Sandbox]}]
 people:
   - {user: dana, groups: [developers]}
   - {user: eli, groups: [developers]}
@@ -86,6 +89,8 @@ type Rig struct {
 	O      org.Organization
 	Log    *Log
 	waits  map[string]time.Time // AWS works, and looking before is of no use
+	roles  []org.Role
+	way    access.Way // of what is lived
 
 	witness witness
 }
@@ -119,7 +124,11 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Rig{TB: t, Clock: sandbox.NewManualClock(start), O: o, Log: &Log{}, waits: map[string]time.Time{}, witness: witness{enabled: map[string]bool{}}}
+	roles, err := org.DescribeRoles("organization.yaml", []byte(described))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Rig{TB: t, Clock: sandbox.NewManualClock(start), O: o, roles: roles, way: access.Assignment, Log: &Log{}, waits: map[string]time.Time{}, witness: witness{enabled: map[string]bool{}}}
 	r.Sandboxed(b, assignments...)
 	server := httptest.NewServer(r)
 	t.Cleanup(func() {
@@ -138,7 +147,7 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 	t.Cleanup(r.Store.Close)
 	center := aws.NewCenter(connection, o.Instance, o.IdentityStore)
 	r.Broker, err = broker.New(broker.Parts{
-		Store: r.Store, Ways: map[access.Way]broker.Way{access.Assignment: aws.NewAssignments(connection, center)}, Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
+		Store: r.Store, Ways: Ways(connection, center), Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
 		Roles: broker.Roles{Administrators: who("admins"), Auditors: who("auditors")},
 		Now:   r.Clock.Now, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(r.Log, nil)), CallTimeout: 500 * time.Millisecond,
 	})
@@ -152,12 +161,22 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 	return r
 }
 
+// Ways are all the ways to give access.
+func Ways(c sdk.Config, center *aws.Center) map[access.Way]broker.Way {
+	return map[access.Way]broker.Way{
+		access.Assignment: aws.NewAssignments(c, center), access.Membership: aws.NewMemberships(c, center), access.Session: aws.NewSessions(c),
+	}
+}
+
 // Sandboxed puts a fresh sandbox of the same organization behind the same address, with the same keys.
 func (r *Rig) Sandboxed(b sandbox.Behaviour, assignments ...org.Assignment) {
 	b.CallsPerSecond = -1 // the clock stands between calls
-	r.Box = sandbox.New(sandbox.Options{Organization: r.O, Assignments: assignments, Clock: r.Clock, Behaviour: b, Seed: 7})
+	r.Box = sandbox.New(sandbox.Options{Organization: r.O, Assignments: assignments, Roles: r.roles, Clock: r.Clock, Behaviour: b, Seed: 7})
 	r.Box.Key(r.O.ManagementAccount, "sparekey")
 	r.at.Store(r.Box)
+	if r.way == access.Membership {
+		r.describeLent()
+	}
 }
 
 // Describe replaces the organization, and reads it.
@@ -259,6 +278,9 @@ func (r *Rig) Target(account, set string) org.Target {
 	r.Helper()
 	m := org.NewMirror(r.O)
 	s, ok := m.PermissionSet(set)
+	if strings.HasPrefix(set, org.RolePrefix) {
+		s, ok = org.PermissionSet{ARN: set}, true
+	}
 	if a := m.AccountsNamed(account); ok && len(a) == 1 {
 		return org.Target{Account: a[0].ID, PermissionSet: s.ARN}
 	}
@@ -453,9 +475,9 @@ func (r *Rig) Calls() []string {
 	return all
 }
 
-// ReadBook reads the rules of the rig.
-func ReadBook() (*rules.Book, error) {
-	return rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(Book)}}, rules.DefaultLongest)
+// ReadBook reads the rules of the rig, with "play" lent in a way.
+func ReadBook(w access.Way) (*rules.Book, error) {
+	return rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(BookOf(w))}}, rules.DefaultLongest)
 }
 
 // Parse reads rules.

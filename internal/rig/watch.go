@@ -47,8 +47,12 @@ func (r *Rig) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if before != nil {
 		before(operation)
 	}
-	var about struct{ UserId, PrincipalId string }
-	if operation == "DescribeUser" || operation == "CreateAccountAssignment" {
+	var about struct {
+		UserId, PrincipalId string
+		MemberId            struct{ UserId string }
+	}
+	creates := operation == "CreateAccountAssignment" || operation == "CreateGroupMembership"
+	if operation == "DescribeUser" || creates {
 		body, err := io.ReadAll(q.Body)
 		if err != nil {
 			return // who asked has gone
@@ -57,7 +61,8 @@ func (r *Rig) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		_ = json.Unmarshal(body, &about)
 	}
 	heard := &heard{ResponseWriter: realDate{w}}
-	if operation == "CreateAccountAssignment" {
+	if creates {
+		about.PrincipalId += about.MemberId.UserId
 		r.witness.mu.Lock()
 		if !r.witness.enabled[about.PrincipalId] {
 			r.Errorf("access is created for %s, and AWS did not call them enabled before", about.PrincipalId)
@@ -104,7 +109,7 @@ func (r *Rig) Foreign() []org.Assignment {
 // Live asks for a grant to watch. What somebody else gave beside it, if it is there now, must stay.
 func (r *Rig) Live() *Life {
 	r.Helper()
-	q := r.Ask("dana", "play PowerUser")
+	q := r.Ask("dana", ways[r.way].target)
 	l := &Life{Rig: r, ID: q.Lines[0].Grant, Assignment: r.Assignment("dana", "play", "PowerUser")}
 	for _, o := range r.Foreign() {
 		if r.Box.Assigned(o) {
@@ -119,7 +124,7 @@ func (l *Life) Watch() {
 	l.Helper()
 	was := l.Grant
 	l.Grant = l.Rig.Grant(l.ID)
-	g, now, there := l.Grant, l.Clock.Now(), l.Box.Assigned(l.Assignment)
+	g, now, there := l.Grant, l.Clock.Now(), l.There()
 	if there && g.BegunAt.IsZero() {
 		l.Fatalf("there is access without a recorded intent: %s", Story(g))
 	}
@@ -158,8 +163,8 @@ func (l *Life) Through() {
 	l.Watch()
 	l.Pass(2*time.Hour, l.Watch)
 	g := l.Grant
-	if !g.Over() || l.Box.Assigned(l.Assignment) {
-		l.Fatalf("two hours later it is %s, assigned %v: %s\n%s", g.State, l.Box.Assigned(l.Assignment), Story(g), strings.Join(l.Calls(), " "))
+	if !g.Over() || l.There() {
+		l.Fatalf("two hours later it is %s, assigned %v: %s\n%s", g.State, l.There(), Story(g), strings.Join(l.Calls(), " "))
 	}
 	l.Chained(l.ID, g)
 }
