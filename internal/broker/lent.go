@@ -156,23 +156,19 @@ func (b *Broker) makeGroup(ctx context.Context, g access.LentGroup) (access.Lent
 		return err
 	}()
 	if err != nil {
+		operation := next.Operation // none, where AWS did not assign it: then it is asked for anew
 		next = g
-		next.Trouble, kind = err.Error(), "group.hindered"
-		if g.Trouble == next.Trouble {
-			return g, fmt.Errorf("preparing the group %s: %w", g.Name, err)
-		}
+		next.Trouble, next.Operation, kind = clipped(err.Error()), operation, "group.hindered"
+		err = fmt.Errorf("preparing the group %s: %w", g.Name, err)
 	} else if next != g {
 		next.Trouble = ""
 	}
 	if next == g {
-		return g, nil
+		return g, err
 	}
 	keep := b.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return b.keepGroup(ctx, tx, next, kind, audit.From(ctx).Actor)
 	})
-	if err != nil {
-		err = fmt.Errorf("preparing the group %s: %w", g.Name, err)
-	}
 	return next, errors.Join(err, keep)
 }
 
