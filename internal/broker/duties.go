@@ -218,12 +218,18 @@ func (b *Broker) Conclude(ctx context.Context, id string, wrong bool, comment st
 }
 
 func (b *Broker) conclude(ctx context.Context, id string, wrong bool, comment string) (access.Review, error) {
+	known, err := b.person(ctx)
+	if err != nil {
+		return access.Review{}, err
+	}
 	by, err := b.live(ctx)
 	if err != nil {
 		return access.Review{}, err
 	}
-	if _, err := b.review(ctx, by, id); err != nil {
-		return access.Review{}, err
+	if _, err := b.review(ctx, known, id); err != nil {
+		if _, err := b.review(ctx, by, id); err != nil {
+			return access.Review{}, err
+		}
 	}
 	f := b.heard(ctx)
 	if err := b.lenders(ctx, &f, by); err != nil {
