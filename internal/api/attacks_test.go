@@ -50,7 +50,7 @@ func TestADelegateHasTheSayOfWhoIsAwayAndNoMore(t *testing.T) {
 		t.Fatalf("%d %s", g.status, g.text)
 	}
 	before := r.dump()
-	r.refused(r.approve("lena", two), http.StatusNotFound, "there is no request", before) // kim's say was said
+	r.refused(r.approve("lena", two), http.StatusNotFound, "there is no request", before)             // kim's say was said
 	r.refused(r.approve("dana", two), http.StatusForbidden, "what they asked for themselves", before) // with ren's say
 	r.refused(r.approve("lena", lenas), http.StatusForbidden, "what they asked for themselves", before)
 	r.refused(r.approve("lena", kims), http.StatusNotFound, "there is no request", before) // kim has no say about it to hand over
