@@ -19,6 +19,16 @@ type Change struct {
 	Promises []Promise
 }
 
+// and is both changes, c's first. At most one of them is about a request.
+func (c Change) and(more Change) Change {
+	if more.Request != nil {
+		c.Request = more.Request
+	}
+	c.Grants, c.Reviews = append(c.Grants, more.Grants...), append(c.Reviews, more.Reviews...)
+	c.Events, c.Promises = append(c.Events, more.Events...), append(c.Promises, more.Promises...)
+	return c
+}
+
 // Promise is something to be done later by whoever keeps promises. Starts and ends of access are not among them: those are
 // read from the grants themselves.
 type Promise struct {

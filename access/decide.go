@@ -22,7 +22,7 @@ func (r Request) Approve(by org.Person, comment string, minutes int, in rules.Se
 		return Change{}, err
 	}
 	if minutes < 0 || minutes > r.Minutes {
-		return Change{}, problem(ErrInvalid, "%s asks for %s; it can be approved for that or for less", r.ID, rules.Short(r.Duration()))
+		return Change{}, problem(ErrInvalid, "%s asks for %s; it can be approved for that or for less", r.ID, rules.Short(r.Duration())).hint("leave the minutes out to approve what was asked for")
 	}
 	var agreed, approved []int
 	c := Change{Request: &d.request}
@@ -131,6 +131,7 @@ func (r Request) Concerns(p org.Person) bool {
 type decider struct {
 	request   Request // the copy that is changed
 	by        org.Person
+	known     []org.Person // who was just read live
 	requester org.Person
 	in        rules.Set
 	now       time.Time
@@ -151,7 +152,7 @@ func (r Request) decider(by org.Person, comment string, in rules.Set, now time.T
 	if !ok {
 		requester = org.Person{ID: r.Requester.ID, User: r.Requester.User, Status: org.StatusRemoved}
 	}
-	return &decider{request: r.copy(), by: by, requester: requester, in: in, now: moment(now)}, nil
+	return &decider{request: r.copy(), by: by, known: []org.Person{by}, requester: requester, in: in, now: moment(now)}, nil
 }
 
 func (d *decider) cannot(l Line, why string) {

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"sparekey/rules"
 )
 
-// Facts is what was seen before a grant begins.
+// Facts is what was seen before a grant begins, or creates.
 type Facts struct {
 	Person   org.Person // as AWS described the person a moment ago
 	Rules    rules.Set
@@ -26,11 +27,20 @@ func Leftover(others []Grant) bool {
 	return slices.ContainsFunc(others, func(o Grant) bool { return !o.Live() && o.Held != PreExisting && o.checkable() })
 }
 
-// Begin records the intent, unless what was seen forbids or postpones it. When call is true, AWS is to be called to create
-// the assignment, and its answer goes to [Grant.CreateAnswered].
-func (g Grant) Begin(f Facts, now time.Time) (c Change, call bool, err error) {
+// Begin records the intent, unless what was seen forbids or postpones it. When create is true, the assignment is to be
+// created: the person is looked at once more, and [Grant.Attempt] comes next.
+func (g Grant) Begin(f Facts, now time.Time) (c Change, create bool, err error) {
 	now = moment(now)
-	switch why, kind := g.hindrance(f); kind {
+	why, kind := g.hindrance(f)
+	for _, o := range f.Others {
+		if kind == noHindrance && o.busy() {
+			why, kind = fmt.Sprintf("grant %s of the same access is %s", o.ID, o.State), passing
+		}
+	}
+	if kind == noHindrance && g.late(now) {
+		why, kind = "it could not begin within "+rules.Short(StartWithin), lasting
+	}
+	switch kind {
 	case passing:
 		c, err = g.Postpone(why, now)
 		return c, false, err
@@ -47,10 +57,59 @@ func (g Grant) Begin(f Facts, now time.Time) (c Change, call bool, err error) {
 		n.Held, n.BegunAt, n.HardEnd = held, now, g.hardEnd(now)
 		n.Trouble, n.Tries, n.NextTry = "", 0, now
 		if held == Ours {
-			n.Create = &Operation{SentAt: now}
+			n.Create = &Operation{SentAt: now, Outcome: NotTaken} // so far
+			n.Unsure = slices.ContainsFunc(f.Others, func(o Grant) bool { return o.Unsure })
 		}
 	})
 	return c, held == Ours, err
+}
+
+// Attempt records that AWS is about to be called to create the assignment, if the person may still have it: what was seen
+// when the grant began may have changed since, by moments or, after a death, by hours. When call is true, AWS is to be
+// called, and its answer goes to [Grant.CreateAnswered]. Otherwise the grant ends, or waits for what may pass; an hour after
+// the approval it waits no more.
+func (g Grant) Attempt(f Facts, now time.Time) (c Change, call bool, err error) {
+	now = moment(now)
+	if g.Create == nil || g.Create.ID != "" || g.End != nil {
+		return Change{}, false, nil
+	}
+	why, kind := g.hindrance(f)
+	if trouble := cmp.Or(why, g.Trouble); g.late(now) {
+		why, kind = "it could not start within "+rules.Short(StartWithin), lasting
+		if trouble != "" {
+			why += ": " + trouble
+		}
+	}
+	var again Change
+	switch kind {
+	case passing:
+		c, err = g.lane(hinder, now, detail{"why": why}, func(n *Grant) { n.hindered(why, now) })
+		return c, false, err
+	case otherTerms:
+		if again, why, err = g.askAgain(why, f, now); err != nil {
+			return Change{}, false, err
+		}
+		fallthrough
+	case lasting:
+		c, err = g.lane(fail, now, detail{"why": clip(why)}, func(n *Grant) {
+			n.helped(now)
+			n.doubt()
+			n.Create.Outcome = NotTaken
+			n.Failure, n.End, n.EndingAt = why, &EndCause{partActor("lane"), now, clip(why)}, now
+		})
+		return c.and(again), false, err
+	case noHindrance:
+	}
+	c, err = g.lane(attempt, now, detail{}.number("try", g.Tries+1), func(n *Grant) {
+		n.doubt()
+		n.Create = &Operation{SentAt: now}
+	})
+	return c, err == nil, err
+}
+
+// late reports whether nobody waits any more for the grant to start.
+func (g Grant) late(now time.Time) bool {
+	return !now.Before(latest(g.ApprovedAt, g.StartAt).Add(StartWithin))
 }
 
 // hindering says what becomes of a grant that may not begin.
@@ -73,11 +132,6 @@ func (g Grant) hindrance(f Facts) (string, hindering) {
 	case !f.Rules.Ready():
 		return "the organization has not been read yet", passing
 	}
-	for _, o := range f.Others {
-		if o.busy() {
-			return fmt.Sprintf("grant %s of the same access is %s", o.ID, o.State), passing
-		}
-	}
 	ok, anew, whyNot := f.Rules.Stands(f.Person, g.Ask(), g.Rule, rules.Bound{Rule: g.Rule.Digest, Content: g.Content}, func(n rules.Needs) bool {
 		return g.Needs.Approvals == 0 || f.Rules.Progress(g.caseOf(n)).Done(n)
 	})
@@ -95,7 +149,7 @@ func (g Grant) hindrance(f Facts) (string, hindering) {
 
 // Ask is what the rules are asked about the grant before it starts.
 func (g Grant) Ask() rules.Ask {
-	return rules.Ask{Target: g.Target.Target, For: g.Duration(), Reason: g.Reason, Ticket: g.Ticket}
+	return rules.Ask{Target: g.Target.Target, For: g.Duration(), Reason: g.Reason, Ticket: g.Ticket, Approved: true}
 }
 
 func (g Grant) caseOf(n rules.Needs) rules.Case {
@@ -104,24 +158,29 @@ func (g Grant) caseOf(n rules.Needs) rules.Case {
 	}
 }
 
-// askAnew refuses a grant whose terms have changed since they were approved, and asks for the same under those of now, in
-// its person's name. Where the rules of now do not allow it either, it is only refused.
+// askAnew refuses a grant that has not begun and whose terms have changed since they were approved, and asks for the same
+// under those of now.
 func (g Grant) askAnew(why string, f Facts, now time.Time) (Change, error) {
-	asked, err := Ask(f.Person, Wish{Targets: []org.Target{g.Target.Target}, Duration: g.Duration(), Reason: g.Reason, Ticket: g.Ticket}, f.Rules, now, f.NewID)
+	again, why, err := g.askAgain(why, f, now)
+	if err != nil {
+		return Change{}, err
+	}
+	c, err := g.refuse(why, now)
+	return c.and(again), err
+}
+
+// askAgain asks for what the grant was to give under the rules of now, in its person's name, and says so after why. Where
+// those do not allow it either, nothing is asked.
+func (g Grant) askAgain(why string, f Facts, now time.Time) (Change, string, error) {
+	c, err := Ask(f.Person, Wish{Targets: []org.Target{g.Target.Target}, Duration: g.Duration(), Reason: g.Reason, Ticket: g.Ticket}, f.Rules, now, f.NewID)
 	var p *Problem
 	if errors.As(err, &p) {
-		return g.refuse("the rules no longer allow it: "+why, now)
+		return Change{}, "the rules no longer allow it: " + why, nil
 	}
 	if err != nil {
-		return Change{}, err
+		return Change{}, "", err
 	}
-	c, err := g.refuse(fmt.Sprintf("%s; it was asked for anew as %s", why, asked.Request.ID), now)
-	if err != nil {
-		return Change{}, err
-	}
-	asked.Grants = append(c.Grants, asked.Grants...)
-	asked.Events = append(c.Events, asked.Events...)
-	return asked, nil
+	return c, fmt.Sprintf("%s; it was asked for anew as %s", why, c.Request.ID), nil
 }
 
 // holder says whose an assignment is that AWS lists, or would be.
@@ -178,7 +237,7 @@ func (g Grant) refuse(why string, now time.Time) (Change, error) {
 // Postpone leaves a grant waiting that cannot begin for a reason that may pass. After an hour it is refused.
 func (g Grant) Postpone(why string, now time.Time) (Change, error) {
 	now = moment(now)
-	if !now.Before(latest(g.ApprovedAt, g.StartAt).Add(StartWithin)) {
+	if g.late(now) {
 		return g.refuse("it could not begin within "+rules.Short(StartWithin)+": "+why, now)
 	}
 	return g.lane(postponeGrant, now, detail{"why": why}, func(n *Grant) { n.hindered(why, now) })
@@ -289,31 +348,39 @@ func (g Grant) CreateForgotten(now time.Time) (Change, error) {
 	})
 }
 
-// Recover goes on after a create whose answer is not known, or was a certain no: it adopts the operation if AWS shows one
-// under way for this key, or takes what is listed for its result, or, when there is neither, asks to create again. creates
-// are the recent creates of the same key, by anybody.
-func (g Grant) Recover(assigned bool, creates []Seen, now time.Time) (c Change, call bool, err error) {
+// Recover goes on after a create that was not made yet, whose answer is not known, or was a certain no: it adopts the
+// operation if AWS shows one under way for this key, or takes what is listed for its result, or, when there is neither,
+// asks to create as [Grant.Attempt] does. Of the facts, the person and who approved matter only then, and only while the
+// grant is not being ended.
+func (g Grant) Recover(f Facts, now time.Time) (c Change, call bool, err error) {
 	now = moment(now)
 	if g.Create == nil || g.Create.ID != "" {
 		return Change{}, false, nil
 	}
-	if i := slices.IndexFunc(creates, func(op Seen) bool { return op.Outcome == "" }); i >= 0 {
-		c, err = g.lane(accept, now, detail{"operation": creates[i].ID, "seen": "under way"}, func(n *Grant) {
+	never := g.End == nil && g.Create.Outcome == NotTaken && !g.Unsure // was a create of ours taken
+	if i := slices.IndexFunc(f.Creates, func(op Seen) bool { return op.Outcome == "" }); i >= 0 && never {
+		c, err = g.Hinder(errors.New("somebody else's create of the same access is under way"), now)
+		return c, false, err
+	} else if i >= 0 {
+		c, err = g.lane(accept, now, detail{"operation": f.Creates[i].ID, "seen": "under way"}, func(n *Grant) {
 			n.NextTry = now
 			n.doubt()
-			n.Create.ID = creates[i].ID
+			n.Create.ID = f.Creates[i].ID
 		})
 		return c, false, err
 	}
-	if !assigned && g.End == nil {
-		c, err = g.lane(attempt, now, detail{}.number("try", g.Tries+1), func(n *Grant) {
-			n.doubt()
-			n.Create = &Operation{SentAt: now}
+	if held := g.holder(f, now); f.Assigned && never && held != Ours {
+		c, err = g.lane(settle, now, detail{"held": string(held), "seen": "listed, and AWS never took a create of ours"}, func(n *Grant) {
+			n.helped(now)
+			n.Held, n.Create = held, nil
 		})
-		return c, err == nil, err
+		return c, false, err
+	}
+	if g.End == nil && (!f.Assigned || never) {
+		return g.Attempt(f, now)
 	}
 	outcome, seen := Succeeded, "listed"
-	if !assigned {
+	if !f.Assigned {
 		outcome, seen = NotTaken, "neither listed nor under way"
 	}
 	c, err = g.lane(settle, now, detail{"outcome": string(outcome), "seen": seen}, func(n *Grant) {
@@ -347,6 +414,7 @@ func (g Grant) Confirm(assigned bool, now time.Time) (Change, error) {
 		return c, c.review(c.Grants[0], now)
 	case g.Held != Ours || g.Tries >= listings:
 		return g.lane(hinder, now, detail{"seen": "not listed", "held": string(g.Held)}, func(n *Grant) {
+			n.Unsure = n.Unsure || g.Create != nil // it may show later
 			n.Held, n.Create, n.NextTry = Ours, &Operation{SentAt: now, Outcome: NotTaken}, now
 		})
 	}

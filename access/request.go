@@ -359,7 +359,7 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 	case !w.Start.IsZero() && !w.Start.After(now):
 		return problem(ErrInvalid, "the start %s has passed", w.Start.Format(time.RFC3339)).hint("leave it out to begin at once")
 	case w.Start.After(now.Add(Ahead)):
-		return problem(ErrInvalid, "the start %s is more than %d days ahead", w.Start.Format(time.RFC3339), int(Ahead.Hours()/24))
+		return problem(ErrInvalid, "the start %s is more than %d days ahead", w.Start.Format(time.RFC3339), int(Ahead.Hours()/24)).hint("ask nearer to it")
 	case len(w.Targets) == 0:
 		return problem(ErrInvalid, "no account and permission set was named").hint("name at least one of each")
 	case len(w.Targets) > MaxLines:
@@ -370,7 +370,7 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 	seen := map[org.Target]bool{}
 	for _, t := range w.Targets {
 		if seen[t] {
-			return problem(ErrInvalid, "%s is named twice", PlaceOf(t, m))
+			return problem(ErrInvalid, "%s is named twice", PlaceOf(t, m)).hint("name each account with each permission set once")
 		}
 		seen[t] = true
 	}
@@ -386,7 +386,7 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 // checkText limits what people write for others to read: its length, and characters that a terminal or a log would act upon.
 func checkText(what, text string) error {
 	if n := len([]rune(text)); n > MaxText {
-		return problem(ErrInvalid, "%s has %d characters; at most %d are kept", what, n, MaxText)
+		return problem(ErrInvalid, "%s has %d characters; at most %d are kept", what, n, MaxText).hint("say it in fewer words, or name where it is written at length")
 	}
 	if strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
 		return problem(ErrInvalid, "%s holds a character that cannot be printed", what).hint("write it in one line of plain text")

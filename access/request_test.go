@@ -206,7 +206,7 @@ func TestWishesThatMakeNoSenseAreNotValid(t *testing.T) {
 		"51 targets in one request":                   {Targets: make([]org.Target, 51), Duration: time.Hour, Reason: ""},
 		"is not a duration in whole minutes":          {Targets: []org.Target{one}, Duration: 90 * time.Second, Reason: ""},
 		"-1h0m0s is not a duration":                   {Targets: []org.Target{one}, Duration: -time.Hour, Reason: ""},
-		"is named twice":                              {Targets: []org.Target{one, one}, Duration: time.Hour, Reason: ""},
+		"play ReadOnly is named twice":                {Targets: []org.Target{one, one}, Duration: time.Hour, Reason: ""},
 		"the reason has 501 characters":               {Targets: []org.Target{one}, Duration: time.Hour, Reason: strings.Repeat("é", 501)},
 		"a character that cannot be printed":          {Targets: []org.Target{one}, Duration: time.Hour, Reason: "a\x1b[2Jb"},
 		"the reason holds a character that cannot be": {Targets: []org.Target{one}, Duration: time.Hour, Reason: "two\nlines"},

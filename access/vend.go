@@ -3,7 +3,6 @@ package access
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -85,8 +84,6 @@ func (c Credentials) GoString() string { return c.String() }
 // Format is String, whatever the verb: %d would print the fields.
 func (c Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// MarshalText is String, for JSON and whatever else encodes values.
+// MarshalText is String, for JSON, for logs and whatever else encodes values. slog's handlers ask for it; a LogValue would
+// need slog, which the core does not know.
 func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
-
-// LogValue is String.
-func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }

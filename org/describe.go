@@ -22,6 +22,7 @@ type Description struct {
 	People      []DescribedUser `yaml:"people"`
 	Groups      []strict.Word   `yaml:"groups"` // groups without members; those of people need not be listed
 	Assignments []DescribedLend `yaml:"assignments"`
+	Roles       []DescribedRole `yaml:"roles"` // for the sandbox; see [DescribeRoles]
 }
 
 // DescribedOU is the tags of an OU.
@@ -69,13 +70,21 @@ type DescribedLend struct {
 
 // Describe reads a description. The error is [strict.Errors].
 func Describe(file string, text []byte) (Organization, []Assignment, error) {
-	var d Description
-	if err := strict.Decode(file, text, &d); err != nil {
+	b, err := describe(file, text)
+	if err != nil {
 		return Organization{}, nil, err
 	}
-	b := builder{d: d, ous: map[string]OUID{}, groups: map[string]GroupID{}}
-	b.build()
 	return b.o, b.assignments, b.wrong.Err()
+}
+
+func describe(file string, text []byte) (*builder, error) {
+	var d Description
+	if err := strict.Decode(file, text, &d); err != nil {
+		return nil, err
+	}
+	b := &builder{d: d, ous: map[string]OUID{}, groups: map[string]GroupID{}}
+	b.build()
+	return b, nil
 }
 
 type builder struct {
@@ -84,6 +93,7 @@ type builder struct {
 	ous         map[string]OUID
 	groups      map[string]GroupID
 	assignments []Assignment
+	roles       []Role
 	wrong       strict.Errors
 }
 
@@ -122,6 +132,7 @@ func (b *builder) build() {
 	b.addSets(instance)
 	b.addPeople()
 	b.addAssignments()
+	b.addRoles()
 }
 
 func (b *builder) ou(path string) OUID {

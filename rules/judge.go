@@ -17,6 +17,8 @@ type Ask struct {
 	Reason string
 	Ticket string
 	Start  time.Time // when it is to begin; zero: as soon as it may
+	// Approved says that it was allowed before: what the rule's hours leave of the time is enough.
+	Approved bool
 }
 
 // Decision is what the rules say to one ask.
@@ -106,6 +108,11 @@ func (s Set) lacks(o *option, p org.Person, t place, ask Ask) []string {
 			add("%s", lack)
 		}
 	}
+	if s.facts.NotLent != nil {
+		if why := s.facts.NotLent(t.target(), b.way()); why != "" {
+			add("lends nothing there: %s", why)
+		}
+	}
 	if b.way() == byMembership && s.group(t.target()) == "" {
 		add("lends by membership of a group, and none was made for %s in %s", t.set.Name, t.account.Name)
 	}
@@ -144,7 +151,7 @@ func (s Set) outside(o *option, ask Ask) string {
 			lack += ", next from " + next.Format(time.RFC3339)
 		}
 		return lack
-	case end.Before(start.Add(ask.For)):
+	case end.Before(start.Add(ask.For)) && !ask.Approved:
 		return fmt.Sprintf("lends only %s, and at %s that is over", w, end.Format(time.RFC3339))
 	}
 	o.until = earlier(o.until, end)

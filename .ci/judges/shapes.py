@@ -59,6 +59,7 @@ COMMON = {
         "RequestEntityTooLargeException": {413},
         "SignatureDoesNotMatch": {403},
         "Throttling": {400},
+        "ValidationError": {400},
     },
     "rest-json": {"InternalFailure": {500}, "RequestEntityTooLargeException": {413}, "UnknownOperationException": {404}},
 }
@@ -242,6 +243,23 @@ def judge_error(operation, protocol, status, headers, value, where):
     return code
 
 
+def query_value(shape, element, space, where):
+    """Reads an element of the query protocol as what JSON would have: structures, integers, and times as seconds."""
+    if shape.type_name == "structure":
+        names = [c.tag.removeprefix(space) for c in element]
+        if len(set(names)) != len(names):
+            deviate(where, f"a member is there twice: {names}")
+        known = {n: c for n, c in zip(names, element)}
+        return {n: query_value(shape.members[n], c, space, f"{where}.{n}") if n in shape.members else c.text for n, c in known.items()}
+    if shape.type_name == "integer":
+        return int(element.text) if re.fullmatch(r"-?\d+", element.text or "") else element.text
+    if shape.type_name == "timestamp":
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", element.text or ""):
+            deviate(where, f"{element.text!r} is no timestamp of the form iso8601")
+        return 0
+    return element.text or ""
+
+
 def judge_query(operation, status, body, where):
     service = operation.service_model
     try:
@@ -257,15 +275,15 @@ def judge_query(operation, status, body, where):
             deviate(where, f"the error is {body!r}")
         if error.get("Type") != ("Receiver" if status >= 500 else "Sender"):
             deviate(where, f"the error's type is {error.get('Type')!r}")
-        if status not in COMMON["query"].get(code, ()):
-            deviate(where, f"the code {code} with this HTTP status is not among AWS's common errors")
+        modelled = {s.metadata["error"]["code"]: s.metadata["error"]["httpStatusCode"] for s in operation.error_shapes}
+        if status not in COMMON["query"].get(code, ()) and modelled.get(code) != status:
+            deviate(where, f"the code {code} with this HTTP status is neither in the operation's model nor among AWS's common errors")
         return code
     wrapper = operation.output_shape.serialization.get("resultWrapper", operation.name + "Result")
     if root.tag != f"{space}{operation.name}Response" or set(texts) != {wrapper, "ResponseMetadata"}:
         deviate(where, f"the answer is {body!r}")
         return None
-    result = {c.tag.removeprefix(space): c.text for c in texts[wrapper]}
-    check_structure(operation.output_shape, result, where)
+    check_structure(operation.output_shape, query_value(operation.output_shape, texts[wrapper], space, where), where)
     if [c.tag for c in texts["ResponseMetadata"]] != [space + "RequestId"]:
         deviate(where, "ResponseMetadata has no RequestId")
     return None
@@ -380,11 +398,12 @@ def admin_calls(state, ids):
     each("PutInlinePolicyToPermissionSet", **one, InlinePolicy='{"Version":"2012-10-17","Statement":[]}')
     each("GetInlinePolicyForPermissionSet", **one)
     aws.fails("ValidationException", "sso-admin", "PutInlinePolicyToPermissionSet", **one, InlinePolicy="{")
-    each("ListManagedPoliciesInPermissionSet", **one)
+    policy_calls(each, one)
     each("ListTagsForResource", InstanceArn=instance, ResourceArn=made)
     for name in (
         "DescribePermissionSet", "UpdatePermissionSet", "DeletePermissionSet", "GetInlinePolicyForPermissionSet", "ListManagedPoliciesInPermissionSet",
-        "ListAccountsForProvisionedPermissionSet",
+        "ListAccountsForProvisionedPermissionSet", "ListCustomerManagedPolicyReferencesInPermissionSet", "GetPermissionsBoundaryForPermissionSet",
+        "DeletePermissionsBoundaryFromPermissionSet", "DeleteInlinePolicyFromPermissionSet",
     ):
         aws.fails("ResourceNotFoundException", "sso-admin", name, **gone)
     each("ListPermissionSets", InstanceArn=instance, MaxResults=2)
@@ -457,12 +476,15 @@ def store_calls(state, ids):
     no("ConflictException", name="CreateGroupMembership", GroupId=group, MemberId={"UserId": made})
     each("ListGroupMemberships", GroupId=group)
     each("ListGroupMembershipsForMember", MemberId={"UserId": made})
+    if each("GetGroupMembershipId", GroupId=group, MemberId={"UserId": made})["MembershipId"] != member:
+        deviate("identitystore GetGroupMembershipId", "another membership")
+    no("ResourceNotFoundException", name="GetGroupMembershipId", GroupId=group, MemberId={"UserId": ids["person"]})
     each("IsMemberInGroups", MemberId={"UserId": made}, GroupIds=[group, ids["group"]])
     for name, params in {
         "DescribeUser": {"UserId": nobody}, "DeleteUser": {"UserId": nobody}, "DescribeGroup": {"GroupId": nobody}, "DeleteGroup": {"GroupId": nobody},
         "ListGroupMemberships": {"GroupId": nobody}, "ListGroupMembershipsForMember": {"MemberId": {"UserId": nobody}},
         "IsMemberInGroups": {"MemberId": {"UserId": nobody}, "GroupIds": [group]}, "DeleteGroupMembership": {"MembershipId": nobody},
-        "CreateGroupMembership": {"MemberId": {"UserId": nobody}, "GroupId": group},
+        "CreateGroupMembership": {"MemberId": {"UserId": nobody}, "GroupId": group}, "GetGroupMembershipId": {"MemberId": {"UserId": made}, "GroupId": nobody},
     }.items():
         no("ResourceNotFoundException", name=name, **params)
     aws.fails("ResourceNotFoundException", "identitystore", "ListUsers", IdentityStoreId="d-0000000000")
@@ -525,6 +547,63 @@ def account_calls(each, no, ids, above, unit, nowhere):
         control("POST", "clock", advance="1m")
         each("DescribeCreateAccountStatus", CreateAccountRequestId=request)
     no("CreateAccountStatusNotFoundException", name="DescribeCreateAccountStatus", CreateAccountRequestId="car-00000000")
+
+
+def policy_calls(each, one):
+    """Gives a permission set every kind of policy, and takes it away again."""
+    no = functools.partial(aws.fails, service="sso-admin", **one)
+    arn, ref = "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess", {"Name": "house-rules", "Path": "/ops/"}
+    for add, lists, remove, what in [
+        ("AttachManagedPolicyToPermissionSet", "ListManagedPoliciesInPermissionSet", "DetachManagedPolicyFromPermissionSet", {"ManagedPolicyArn": arn}),
+        (
+            "AttachCustomerManagedPolicyReferenceToPermissionSet", "ListCustomerManagedPolicyReferencesInPermissionSet",
+            "DetachCustomerManagedPolicyReferenceFromPermissionSet", {"CustomerManagedPolicyReference": ref},
+        ),
+    ]:
+        each(lists, **one)
+        each(add, **one, **what)
+        no("ConflictException", name=add, **what)
+        each(lists, **one, MaxResults=1)
+        each(remove, **one, **what)
+        no("ResourceNotFoundException", name=remove, **what)
+    no("ResourceNotFoundException", name="GetPermissionsBoundaryForPermissionSet")
+    no("ValidationException", name="PutPermissionsBoundaryToPermissionSet", PermissionsBoundary={})
+    for boundary in ({"ManagedPolicyArn": arn}, {"CustomerManagedPolicyReference": ref}):
+        each("PutPermissionsBoundaryToPermissionSet", **one, PermissionsBoundary=boundary)
+        if each("GetPermissionsBoundaryForPermissionSet", **one)["PermissionsBoundary"] != boundary:
+            deviate("sso-admin GetPermissionsBoundaryForPermissionSet", "another boundary")
+    each("DeletePermissionsBoundaryFromPermissionSet", **one)
+    no("ResourceNotFoundException", name="DeletePermissionsBoundaryFromPermissionSet")
+    each("DeleteInlinePolicyFromPermissionSet", **one)
+
+
+def role_sessions():
+    """Assumes a role in every way, and the same role again from its own session."""
+    role = "arn:aws:iam::100000000003:role/ops/Deployer"
+    whole = dict(
+        RoleArn=role, RoleSessionName="judge.g-1", SourceIdentity="judge.g-1", DurationSeconds=900, Tags=[{"Key": "sparekey:grant", "Value": "g-1"}],
+        TransitiveTagKeys=["sparekey:grant"], Policy='{"Version": "2012-10-17", "Statement": []}',
+    )
+    each, no = functools.partial(aws.ok, "sts", "AssumeRole"), functools.partial(aws.fails, service="sts", name="AssumeRole")
+    each(RoleArn=role, RoleSessionName="judge")
+    made = each(**whole)["Credentials"]
+    for wanted, params in [
+        ("AccessDenied", dict(RoleArn=role + "s")), ("AccessDenied", dict(RoleArn="arn:aws:iam::100000000004:role/Closed")), ("ValidationError", dict(RoleSessionName="a b")),
+        ("ValidationError", dict(DurationSeconds=899)), ("ValidationError", dict(DurationSeconds=7201)), ("ValidationError", dict(DurationSeconds=43201)),
+        ("ValidationError", dict(SourceIdentity="x" * 65)), ("ValidationError", dict(TransitiveTagKeys=["other"])), ("MalformedPolicyDocument", dict(Policy="{")),
+        ("ValidationError", dict(Tags=[{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}])), ("PackedPolicyTooLarge", dict(Policy=" " * 2049)),
+        ("ValidationError", dict(RoleArn=None)),
+    ]:
+        no(wanted, **dict(whole, **params) if params.get("RoleArn", role) else {"RoleSessionName": "judge"})
+    session = Caller((made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"]))
+    if session.ok("sts", "GetCallerIdentity")["Arn"] != "arn:aws:sts::100000000003:assumed-role/Deployer/judge.g-1":
+        deviate("sts AssumeRole", "somebody else")
+    session.ok("sts", "AssumeRole", RoleArn=role, RoleSessionName="again", DurationSeconds=3600)
+    session.fails("ValidationError", "sts", "AssumeRole", RoleArn=role, RoleSessionName="again", DurationSeconds=3601)
+    session.fails("AccessDenied", "sts", "AssumeRole", RoleArn=role, RoleSessionName="again", SourceIdentity="other")
+    session.fails("ValidationError", "sts", "AssumeRole", RoleArn=role, RoleSessionName="again", Tags=whole["Tags"])
+    session.fails("AccessDeniedException", "sso-admin", "ListInstances")
+    succeeded["sts", "AssumeRole"] = whole  # as the management account calls it
 
 
 def portal_calls(state, ids):
@@ -730,6 +809,7 @@ def main():
     ids = {"person": person["id"], "user": person["user"], "account": nested[-1], "group": groups[0]["GroupId"], "set": described["Name"]}
 
     aws.ok("sts", "GetCallerIdentity")
+    role_sessions()
     admin_calls(state, ids)
     store_calls(state, ids)
     organization_calls(ids)

@@ -145,7 +145,7 @@ func TestWhatIsWellFormedAndMakesNoSenseIsRefusedInWords(t *testing.T) {
 	} {
 		before, n := r.dump(), len(r.refusals(0))
 		g := r.raw(c.user, http.MethodPost, c.path, c.body, "Idempotency-Key", aKey)
-		if p := g.problem(t); g.status != c.status || !strings.Contains(p.Detail+" "+hint(p.Hint), c.says) {
+		if p := g.problem(t); g.status != c.status || !strings.Contains(p.Detail+" "+hint(p.Hint), c.says) || p.Hint == nil {
 			t.Errorf("%s %s: %d %s\nwant %d %s", c.path, c.body, g.status, g.text, c.status, c.says)
 		}
 		r.unchanged(before)

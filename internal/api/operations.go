@@ -18,7 +18,7 @@ import (
 type AskBody struct {
 	Targets []AskTarget `json:"targets" maxItems:"50" doc:"What is asked for; with extends, none"`
 	Minutes int         `json:"minutes" minimum:"1" maximum:"527040" doc:"How long, counted from when AWS confirms it; with extends, how much longer"`
-	Reason  string      `json:"reason,omitempty" maxLength:"500"`
+	Reason  string      `json:"reason,omitempty" doc:"One line of at most 500 characters"`
 	Ticket  string      `json:"ticket,omitempty" maxLength:"64"`
 	StartAt *time.Time  `json:"startAt,omitempty" doc:"When it is to begin; at most 30 days ahead; once it is approved if left out"`
 	Extends string      `json:"extends,omitempty" maxLength:"40" pattern:"^g-[0-9a-z]+$" doc:"The id of a live grant of yours that is to last longer"`
@@ -32,7 +32,7 @@ type AskTarget struct {
 
 // CommentBody goes with a decision.
 type CommentBody struct {
-	Comment string `json:"comment,omitempty" maxLength:"500"`
+	Comment string `json:"comment,omitempty" doc:"One line of at most 500 characters"`
 }
 
 // RequestPath names a request; huma looks into exported types only.
@@ -267,7 +267,7 @@ func (s *Server) listApprovals(ctx context.Context, _ *struct{}) (*approvalsOutp
 	out := &approvalsOutput{}
 	out.Body.Requests = []Pending{}
 	for _, p := range pending {
-		out.Body.Requests = append(out.Body.Requests, Pending{requestOf(broker.Asked{Request: p.Request, Able: p.Able}, s.now()), p.Lines})
+		out.Body.Requests = append(out.Body.Requests, Pending{requestOf(p.Asked, s.now()), p.Lines})
 	}
 	return out, err
 }

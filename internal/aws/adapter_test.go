@@ -24,7 +24,7 @@ func but(err error, format string, args ...any) error {
 
 func behaviours() []behaviour {
 	var all []behaviour
-	for _, some := range [][]behaviour{assignmentBehaviours, creationBehaviours, centerBehaviours, personBehaviours, organizationBehaviours} {
+	for _, some := range [][]behaviour{assignmentBehaviours, creationBehaviours, centerBehaviours, personBehaviours, organizationBehaviours, membershipBehaviours, groupBehaviours, sessionBehaviours, setBehaviours} {
 		all = append(all, some...)
 	}
 	return all
@@ -52,7 +52,24 @@ var notInMoto = map[string]struct{ why, says string }{
 	"a person who is enabled, disabled or neither is so":             {"it never answers UserStatus", "there is no way to make a person"},
 	"a store that is not ours has no say in who is there":            {"every identity store exists from the first question on, and is empty", "believed it"},
 	"a permission set that was made without a session lasts an hour": {"it answers the number 3600 where a string belongs", "expected string, got 3600"},
+
+	"a membership lives from absent to absent":                             noMembershipID,
+	"somebody who is a member already is created with success":             {"CreateGroupMembership makes a second membership", "and then {ID:"},
+	"deleting a membership that is not there is missing":                   noMembershipID,
+	"a group or a person that is not there has no memberships":             noMembershipID,
+	"a group that an identity provider keeps is never written to":          noExternalIDs,
+	"a group that an identity provider keeps is not found again":           noExternalIDs,
+	"an assignment of a group whose answer was lost is found again":        noCreations,
+	"a role that does not let Sparekey in is denied":                       {"trust policies are not evaluated, and roles need not exist", "was let in"},
+	"the content of a permission set changes with everything that it says": noBoundaries,
+	"the content of a permission set is the same however it is written":    noBoundaries,
 }
+
+var (
+	noMembershipID = struct{ why, says string }{"GetGroupMembershipId is not there: HTTP 500", "looking up a group membership: AWS did not say"}
+	noExternalIDs  = struct{ why, says string }{"no call of it gives a group ExternalIds", "no way to provision"}
+	noBoundaries   = struct{ why, says string }{"GetPermissionsBoundaryForPermissionSet is not there: HTTP 500", "GetPermissionsBoundaryForPermissionSet"}
+)
 
 var noCreations = struct{ why, says string }{"ListAccountAssignmentCreationStatus is not there: HTTP 500", "listing creates: AWS did not say"}
 

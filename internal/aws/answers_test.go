@@ -73,7 +73,10 @@ func TestAnAnswerThatNamesNothingIsLost(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *wired) {
 		for _, m := range methods {
 			for _, operation := range m.needs {
-				if slices.Contains([]string{"DescribeUser", "DescribeOrganization", "ListRoots", "DescribePermissionSet"}, operation) {
+				if slices.Contains([]string{
+					"DescribeUser", "DescribeOrganization", "ListRoots", "DescribePermissionSet", "CreateGroup", "GetGroupId", "DescribeGroup", "GetGroupMembershipId",
+					"CreateGroupMembership",
+				}, operation) {
 					w.says(operation, raw(200, "{}"))
 					wantKind(called{t, operation}, m.call(t.Context(), w), access.ErrLost, "")
 					w.says(operation, nil)

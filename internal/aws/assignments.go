@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssoadmin/types"
 
 	"sparekey/access"
+	"sparekey/org"
 )
 
 // Assignments gives access by account assignments of IAM Identity Center ("IAM Identity Center API Reference").
@@ -24,15 +25,24 @@ func NewAssignments(c aws.Config, center *Center) *Assignments {
 	return &Assignments{ssoadmin.NewFromConfig(spoken(c)), center}
 }
 
+// ofPerson is what a key of [access.Assignment] stands for.
+func ofPerson(k access.Key) org.Assignment {
+	return org.Assignment{Kind: org.User, Principal: string(k.Person), Target: k.Target}
+}
+
 // Assigned reports whether AWS lists the assignment. An account or a permission set that is not there has none; before that
 // is believed, the instance is asked for, since a wrong instance "has none" either.
 func (a *Assignments) Assigned(ctx context.Context, k access.Key) (bool, error) {
+	return a.assigned(ctx, ofPerson(k))
+}
+
+func (a *Assignments) assigned(ctx context.Context, want org.Assignment) (bool, error) {
 	instance, _, err := a.center.Find(ctx)
 	if err != nil {
 		return false, err
 	}
 	pages := ssoadmin.NewListAccountAssignmentsPaginator(a.client, &ssoadmin.ListAccountAssignmentsInput{
-		InstanceArn: &instance, AccountId: aws.String(string(k.Account)), PermissionSetArn: &k.PermissionSet, MaxResults: aws.Int32(100),
+		InstanceArn: &instance, AccountId: aws.String(string(want.Account)), PermissionSetArn: &want.PermissionSet, MaxResults: aws.Int32(100),
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -44,7 +54,7 @@ func (a *Assignments) Assigned(ctx context.Context, k access.Key) (bool, error) 
 			return false, err
 		}
 		for _, given := range page.AccountAssignments {
-			if given.PrincipalType == types.PrincipalTypeUser && aws.ToString(given.PrincipalId) == string(k.Person) {
+			if given.PrincipalType == types.PrincipalType(want.Kind) && aws.ToString(given.PrincipalId) == want.Principal {
 				return true, nil
 			}
 		}
@@ -54,13 +64,17 @@ func (a *Assignments) Assigned(ctx context.Context, k access.Key) (bool, error) 
 
 // Create asks AWS for the assignment.
 func (a *Assignments) Create(ctx context.Context, k access.Key) (access.Seen, error) {
+	return a.create(ctx, ofPerson(k))
+}
+
+func (a *Assignments) create(ctx context.Context, want org.Assignment) (access.Seen, error) {
 	instance, _, err := a.center.Find(ctx)
 	if err != nil {
 		return access.Seen{}, err
 	}
 	out, err := a.client.CreateAccountAssignment(ctx, &ssoadmin.CreateAccountAssignmentInput{
-		InstanceArn: &instance, TargetId: aws.String(string(k.Account)), TargetType: types.TargetTypeAwsAccount,
-		PermissionSetArn: &k.PermissionSet, PrincipalType: types.PrincipalTypeUser, PrincipalId: aws.String(string(k.Person)),
+		InstanceArn: &instance, TargetId: aws.String(string(want.Account)), TargetType: types.TargetTypeAwsAccount,
+		PermissionSetArn: &want.PermissionSet, PrincipalType: types.PrincipalType(want.Kind), PrincipalId: &want.Principal,
 	})
 	if err != nil {
 		return access.Seen{}, told("creating an account assignment", err)
@@ -86,6 +100,10 @@ func (a *Assignments) Creation(ctx context.Context, id string) (access.Seen, err
 // Creations lists creates of the assignment by anybody, those since a time and those under way. AWS's list says only ids and
 // times, so each is described.
 func (a *Assignments) Creations(ctx context.Context, k access.Key, since time.Time) ([]access.Seen, error) {
+	return a.creations(ctx, ofPerson(k), since)
+}
+
+func (a *Assignments) creations(ctx context.Context, want org.Assignment, since time.Time) ([]access.Seen, error) {
 	instance, _, err := a.center.Find(ctx)
 	if err != nil {
 		return nil, err
@@ -109,7 +127,7 @@ func (a *Assignments) Creations(ctx context.Context, k access.Key, since time.Ti
 			if err != nil {
 				return nil, told("describing a create", err)
 			}
-			if s := out.AccountAssignmentCreationStatus; of(s, k) {
+			if s := out.AccountAssignmentCreationStatus; of(s, want) {
 				one, err := seen(s)
 				if err != nil {
 					return nil, err
@@ -121,9 +139,9 @@ func (a *Assignments) Creations(ctx context.Context, k access.Key, since time.Ti
 	return found, nil
 }
 
-func of(s *types.AccountAssignmentOperationStatus, k access.Key) bool {
-	return s != nil && s.PrincipalType == types.PrincipalTypeUser && aws.ToString(s.PrincipalId) == string(k.Person) &&
-		aws.ToString(s.TargetId) == string(k.Account) && aws.ToString(s.PermissionSetArn) == k.PermissionSet
+func of(s *types.AccountAssignmentOperationStatus, want org.Assignment) bool {
+	return s != nil && s.PrincipalType == types.PrincipalType(want.Kind) && aws.ToString(s.PrincipalId) == want.Principal &&
+		aws.ToString(s.TargetId) == string(want.Account) && aws.ToString(s.PermissionSetArn) == want.PermissionSet
 }
 
 // Delete asks AWS to take the assignment away.

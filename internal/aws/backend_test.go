@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,7 @@ type backend struct {
 	pass    func(time.Duration)                  // AWS's time passes
 	status  func(org.PersonID, org.Status) error // somebody else changes a person's status
 	suspend func(context.Context, org.AccountID) error
+	keep    func(org.GroupID) error // an identity provider keeps a group from now on
 }
 
 // account is an organization's management account, and what was set up with its credentials.
@@ -44,6 +46,12 @@ type account struct {
 func (a *account) center() *Center { return NewCenter(a.config, "", "") }
 
 func (a *account) assignments() *Assignments { return NewAssignments(a.config, a.center()) }
+
+func (a *account) memberships() *Memberships { return NewMemberships(a.config, a.center()) }
+
+func (a *account) groups() *Groups { return NewGroups(a.config, a.center()) }
+
+func (a *account) sessions() *Sessions { return NewSessions(a.config) }
 
 func (a *account) directory() *Directory {
 	return NewDirectory(a.config, a.center(), org.StatusUnknown)
@@ -100,7 +108,9 @@ func newSandbox(t testing.TB, change ...func(*sandbox.Options)) (*sandbox.Sandbo
 	}
 	clock := sandbox.NewManualClock(start)
 	options := sandbox.Options{
-		Organization: o, Clock: clock, Seed: 1, Behaviour: sandbox.Behaviour{CallsPerSecond: -1, Outstanding: -1, AccountTakes: -1},
+		Organization: o, Clock: clock, Seed: 1, Roles: []org.Role{
+			{Account: management, Path: "/ops/", Name: "Deployer", Trusts: []org.AccountID{management}}, {Account: management, Name: "Closed"},
+		}, Behaviour: sandbox.Behaviour{CallsPerSecond: -1, Outstanding: -1, AccountTakes: -1},
 	}
 	for _, c := range change {
 		c(&options)
@@ -122,6 +132,9 @@ func inSandbox(t testing.TB, change ...func(*sandbox.Options)) *backend {
 		suspend: func(_ context.Context, a org.AccountID) error {
 			return box.Change(func(d *sandbox.Directory) error { return d.SetAccountState(a, org.AccountSuspended) })
 		},
+		keep: func(g org.GroupID) error {
+			return box.Change(func(d *sandbox.Directory) error { return d.Provision(g, "https://scim.example.com", "1") })
+		},
 	}
 	b.newcomer = org.StatusEnabled
 	if err := b.setUp(t.Context()); err != nil {
@@ -141,6 +154,7 @@ func inMoto(t testing.TB, endpoint string) *backend {
 	b := &backend{
 		account: connected(t, endpoint, sandbox.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "any"}), pass: func(time.Duration) {},
 		status: func(_ org.PersonID, s org.Status) error { return fmt.Errorf("there is no way to make a person %q", s) },
+		keep:   func(org.GroupID) error { return errors.New("there is no way to provision a group") },
 	}
 	b.suspend = func(ctx context.Context, a org.AccountID) error {
 		_, err := b.orgs.CloseAccount(ctx, &organizations.CloseAccountInput{AccountId: aws.String(string(a))})

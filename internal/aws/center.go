@@ -84,3 +84,13 @@ func (c *Center) exists(ctx context.Context) bool {
 	_, ok := seen[instance]
 	return err == nil && ok
 }
+
+// holds reports whether Identity Center, asked now, knows our instance, and our identity store as the instance's.
+func (c *Center) holds(ctx context.Context) bool {
+	instance, store, err := c.Find(ctx)
+	if err != nil {
+		return false
+	}
+	seen, err := c.instances(ctx)
+	return err == nil && seen[instance] == store
+}

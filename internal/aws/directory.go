@@ -111,8 +111,9 @@ func mail(all []peopletypes.Email) string {
 // atOnce is how many calls are under way together while the organization is read. Throttling slows them down by itself.
 const atOnce = 4
 
-// Organization reads everything, and leaves it to the caller to say when: accounts with their OUs and tags, permission sets, groups and people. Tags cost a call an
-// account, groups a call a group, so in a large organization this takes minutes.
+// Organization reads everything, and leaves it to the caller to say when: accounts and OUs with their tags, permission sets
+// without their content, groups and people. Tags cost a call an account and a call an OU, groups a call a group, so in a large
+// organization this takes minutes.
 func (d *Directory) Organization(ctx context.Context) (org.Organization, error) {
 	instance, store, err := d.center.Find(ctx)
 	if err != nil {
@@ -158,7 +159,7 @@ func (d *Directory) readAccounts(ctx context.Context) (org.Organization, error) 
 			return o, err
 		}
 	}
-	return o, d.readTags(ctx, o.Accounts)
+	return o, d.readTags(ctx, &o)
 }
 
 func (d *Directory) readRoot(ctx context.Context) (org.OUID, error) {
@@ -217,28 +218,42 @@ func stateOf(a orgtypes.Account) org.AccountState {
 	return org.AccountState(a.Status)
 }
 
-func (d *Directory) readTags(ctx context.Context, accounts []org.Account) error {
+// readTags reads the tags of all accounts and OUs, a few at a time: each is a call, and Organizations lets few of them pass in
+// a second ("Quotas for AWS Organizations"), which it gives to everybody in the organization together.
+func (d *Directory) readTags(ctx context.Context, o *org.Organization) error {
 	calls, ctx := errgroup.WithContext(ctx)
 	calls.SetLimit(atOnce)
-	for i := range accounts {
-		calls.Go(func() error {
-			pages := organizations.NewListTagsForResourcePaginator(d.accounts, &organizations.ListTagsForResourceInput{ResourceId: aws.String(string(accounts[i].ID))})
-			for pages.HasMorePages() {
-				page, err := pages.NextPage(ctx)
-				if err != nil {
-					return told("listing the tags of account "+string(accounts[i].ID), err)
-				}
-				for _, t := range page.Tags {
-					if accounts[i].Tags == nil {
-						accounts[i].Tags = map[string]string{}
-					}
-					accounts[i].Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
-				}
-			}
-			return nil
+	read := func(kind, id string, into *map[string]string) {
+		calls.Go(func() (err error) {
+			*into, err = d.tagsOf(ctx, kind, id)
+			return err
 		})
 	}
+	for i := range o.OUs {
+		read("OU", string(o.OUs[i].ID), &o.OUs[i].Tags)
+	}
+	for i := range o.Accounts {
+		read("account", string(o.Accounts[i].ID), &o.Accounts[i].Tags)
+	}
 	return calls.Wait()
+}
+
+func (d *Directory) tagsOf(ctx context.Context, kind, id string) (map[string]string, error) {
+	var tags map[string]string
+	pages := organizations.NewListTagsForResourcePaginator(d.accounts, &organizations.ListTagsForResourceInput{ResourceId: &id})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, told("listing the tags of "+kind+" "+id, err)
+		}
+		for _, t := range page.Tags {
+			if tags == nil {
+				tags = map[string]string{}
+			}
+			tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+		}
+	}
+	return tags, nil
 }
 
 func (d *Directory) readPeople(ctx context.Context, store string) (org.Organization, error) {
@@ -324,20 +339,9 @@ func (d *Directory) readSets(ctx context.Context, instance string) (org.Organiza
 	calls.SetLimit(atOnce)
 	for i, arn := range arns {
 		calls.Go(func() error {
-			out, err := d.sets.DescribePermissionSet(ctx, &ssoadmin.DescribePermissionSetInput{InstanceArn: &instance, PermissionSetArn: &arn})
-			if err != nil {
-				return told("describing the permission set "+arn, err)
-			}
-			s := out.PermissionSet
-			if s == nil {
-				return fmt.Errorf("describing the permission set %s: %w: its answer names none", arn, access.ErrLost)
-			}
-			session, err := isoDuration(aws.ToString(s.SessionDuration))
-			if err != nil {
-				return fmt.Errorf("describing the permission set %s: %w: %w", arn, access.ErrLost, err)
-			}
-			o.PermissionSets[i] = org.PermissionSet{ARN: arn, Name: aws.ToString(s.Name), Description: aws.ToString(s.Description), Session: session}
-			return nil
+			set, _, err := d.describeSet(ctx, instance, arn)
+			o.PermissionSets[i] = set
+			return err
 		})
 	}
 	return o, calls.Wait()

@@ -34,11 +34,15 @@ var codes = map[string]error{
 
 	"AccessDeniedException": access.ErrDenied,
 	"AccessDenied":          access.ErrDenied,
+	// STS is not activated in our Region for the account of the role.
+	"RegionDisabledException": access.ErrDenied,
 
 	"ValidationException":           access.ErrRejected,
 	"ValidationError":               access.ErrRejected,
 	"InvalidInputException":         access.ErrRejected,
 	"ServiceQuotaExceededException": access.ErrRejected,
+	"MalformedPolicyDocument":       access.ErrRejected,
+	"PackedPolicyTooLarge":          access.ErrRejected,
 
 	"ResourceNotFoundException": access.ErrMissing,
 	"AccountNotFoundException":  access.ErrMissing,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,12 +62,52 @@ var methods = []method{
 		_, err := w.directory().Organization(ctx)
 		return err
 	}},
+	{"PermissionSet", []string{
+		"ListInstances", "DescribePermissionSet", "GetInlinePolicyForPermissionSet", "ListManagedPoliciesInPermissionSet",
+		"ListCustomerManagedPolicyReferencesInPermissionSet", "GetPermissionsBoundaryForPermissionSet",
+	}, func(ctx context.Context, w *wired) error {
+		_, err := w.directory().PermissionSet(ctx, w.target("payments", "ReadOnly").PermissionSet)
+		return err
+	}},
+	{"Membership.Assigned", []string{"ListInstances", "GetGroupMembershipId"}, func(ctx context.Context, w *wired) error {
+		_, err := w.memberships().Assigned(ctx, w.lent)
+		return err
+	}},
+	{"Membership.Create", []string{"ListInstances", "DescribeGroup", "CreateGroupMembership"}, func(ctx context.Context, w *wired) error {
+		k := w.lent
+		k.Person = w.person("kim").ID
+		_, err := w.memberships().Create(ctx, k)
+		return err
+	}},
+	{"Membership.Delete", []string{"ListInstances", "GetGroupMembershipId", "DeleteGroupMembership"}, func(ctx context.Context, w *wired) error {
+		_, err := w.memberships().Delete(ctx, w.lent)
+		return err
+	}},
+	{"Groups.Make", []string{"ListInstances", "CreateGroup"}, func(ctx context.Context, w *wired) error {
+		_, err := w.own(ctx, "dana", "play", "Admin")
+		return err
+	}},
+	{"Groups.Make again", []string{"ListInstances", "GetGroupId", "DescribeGroup"}, func(ctx context.Context, w *wired) error {
+		_, err := w.own(ctx, "dana", "payments", "ReadOnly")
+		return err
+	}},
+	{"Groups.Assigned", []string{"ListInstances", "ListAccountAssignments"}, func(ctx context.Context, w *wired) error {
+		_, err := w.groups().Assigned(ctx, w.lent.Group, w.lent.Target)
+		return err
+	}},
+	{"Groups.Assign", []string{"ListInstances", "CreateAccountAssignment"}, func(ctx context.Context, w *wired) error {
+		_, err := w.groups().Assign(ctx, w.lent.Group, w.lent.Target)
+		return err
+	}},
 }
 
 // written reports whether an operation is asked for by the client that never tries twice.
 func written(operation string) bool {
-	return operation != "ListInstances" && strings.Contains(operation, "AccountAssignment")
+	return operation != "ListInstances" && strings.Contains(operation, "AccountAssignment") || slices.Contains(ofGroups, operation)
 }
+
+// ofGroups are the operations of [Memberships] and [Groups] at the identity store.
+var ofGroups = []string{"CreateGroup", "GetGroupId", "DescribeGroup", "GetGroupMembershipId", "CreateGroupMembership", "DeleteGroupMembership"}
 
 // trouble is a way in which a call goes wrong, and what is known of it then.
 type trouble struct {

@@ -48,6 +48,22 @@ func everyMethod(ctx context.Context, c aws.Config, check func(method string, er
 	check("Organization", err)
 	_, _, err = NewCenter(c, "", "").Find(ctx)
 	check("Find", err)
+	_, err = d.PermissionSet(ctx, k.PermissionSet)
+	check("PermissionSet", err)
+	m, g := NewMemberships(c, center), NewGroups(c, center)
+	k.Way, k.Group = access.Membership, nobodyKnows
+	_, err = m.Assigned(ctx, k)
+	check("Membership.Assigned", err)
+	_, err = m.Create(ctx, k)
+	check("Membership.Create", err)
+	_, err = m.Delete(ctx, k)
+	check("Membership.Delete", err)
+	_, err = g.Make(ctx, "sparekey", access.GroupDescription(k.Target))
+	check("Groups.Make", err)
+	_, err = g.Assigned(ctx, k.Group, k.Target)
+	check("Groups.Assigned", err)
+	_, err = g.Assign(ctx, k.Group, k.Target)
+	check("Groups.Assign", err)
 }
 
 // TestWithoutAConnectionOrCredentialsNothingWasAsked takes each way in which a call ends before AWS could hear of it.

@@ -24,7 +24,7 @@ import (
 //	root ── management, loose
 //	 ├── Core ── identity
 //	 └── Workloads
-//	      ├── Prod ── payments (env=prod, owner=pay)
+//	      ├── Prod (tier=live) ── payments (env=prod, owner=pay)
 //	      └── Dev ── play
 //
 // with the permission sets ReadOnly (2 h) and Admin (1 h); dana, who is a developer and on call, kim, who is a developer,
@@ -38,7 +38,7 @@ func (a *account) setUp(ctx context.Context) error {
 	workloads, err2 := a.addOU(ctx, root, "Workloads")
 	prod, err3 := a.addOU(ctx, workloads, "Prod")
 	dev, err4 := a.addOU(ctx, workloads, "Dev")
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	if err := errors.Join(err1, err2, err3, err4, a.tagOU(ctx, prod, "tier", "live")); err != nil {
 		return err
 	}
 	_, err1 = a.addAccount(ctx, root, "loose", nil)
@@ -123,6 +123,12 @@ func (a *account) addOU(ctx context.Context, parent, name string) (string, error
 	id := *out.OrganizationalUnit.Id
 	a.want.OUs = append(a.want.OUs, org.OU{ID: org.OUID(id), Name: name, Parent: org.OUID(parent)})
 	return id, nil
+}
+
+func (a *account) tagOU(ctx context.Context, id, key, value string) error {
+	a.want.OUs[slices.IndexFunc(a.want.OUs, func(ou org.OU) bool { return string(ou.ID) == id })].Tags = map[string]string{key: value}
+	_, err := a.orgs.TagResource(ctx, &organizations.TagResourceInput{ResourceId: &id, Tags: []orgtypes.Tag{{Key: &key, Value: &value}}})
+	return err
 }
 
 func (a *account) addAccount(ctx context.Context, parent, name string, tags map[string]string) (org.AccountID, error) {

@@ -50,8 +50,8 @@ func TestEveryCodeOfAWSMeansSomething(t *testing.T) {
 	for kind, all := range map[error][]string{
 		access.ErrThrottled: {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"},
 		access.ErrConflict:  {"ConflictException", "ConcurrentModificationException"},
-		access.ErrDenied:    {"AccessDeniedException", "AccessDenied"},
-		access.ErrRejected:  {"ValidationException", "ValidationError", "InvalidInputException", "ServiceQuotaExceededException"},
+		access.ErrDenied:    {"AccessDeniedException", "AccessDenied", "RegionDisabledException"},
+		access.ErrRejected:  {"ValidationException", "ValidationError", "InvalidInputException", "ServiceQuotaExceededException", "MalformedPolicyDocument", "PackedPolicyTooLarge"},
 		access.ErrMissing:   {"ResourceNotFoundException", "AccountNotFoundException"},
 		access.ErrNotAsked: {
 			"UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature",

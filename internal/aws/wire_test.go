@@ -18,6 +18,7 @@ import (
 
 	ssotypes "github.com/aws/aws-sdk-go-v2/service/ssoadmin/types"
 
+	"sparekey/access"
 	"sparekey/internal/awsconn"
 	"sparekey/internal/sandbox"
 	"sparekey/org"
@@ -61,6 +62,7 @@ func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // described is what setUp makes.
 const described = `
+ous: [{path: Workloads/Prod, tags: {tier: live}}]
 accounts:
   - {id: "100000000001", name: management}
   - {id: "100000000002", name: loose}
@@ -84,6 +86,7 @@ type wired struct {
 	secret string
 	create string // id of a create that was
 	delete string
+	lent   access.Key // of a membership that there is
 
 	lock    sync.Mutex
 	answers map[string]http.HandlerFunc
@@ -135,9 +138,12 @@ func (w *wired) remember(t *testing.T) {
 	made, err1 := a.Create(t.Context(), k)
 	taken, err2 := a.Delete(t.Context(), k)
 	err3 := w.assign(t.Context(), ssotypes.PrincipalTypeUser, string(k.Person), k.Target)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	lent, err4 := w.own(t.Context(), "dana", "payments", "ReadOnly")
+	_, err5 := w.memberships().Create(t.Context(), lent)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		t.Fatal(err)
 	}
+	w.lent = lent
 	w.create, w.delete = made.ID, taken.ID
 	clear(w.asked)
 }

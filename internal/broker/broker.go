@@ -72,6 +72,7 @@ type Parts struct {
 	Rota      Rota    // nil: nobody knows who is on call
 	Groups    Groups  // nil: nothing can be prepared to be lent by membership
 
+	Management  bool          // whether a way of its own leads into the management account; without one it is not lent
 	PerHour     int           // requests of one person in an hour; zero means 100
 	CallTimeout time.Duration // of one call of AWS; shorter than the lease under which it is made. Zero means 10 s.
 }
@@ -146,6 +147,14 @@ func (b *Broker) newID(kind string) string {
 		random[i] = alphabet[random[i]%32]
 	}
 	return kind + "-" + string(random)
+}
+
+// ManagementAccount is which account that is; empty until the organization was read.
+func (b *Broker) ManagementAccount() org.AccountID {
+	if set := b.rules(); set.Ready() {
+		return set.Organization().Organization().ManagementAccount
+	}
+	return ""
 }
 
 // rules returns what decisions are taken with at this moment.
@@ -254,5 +263,14 @@ func found(err error, kind, id string) error {
 }
 
 func unknown(kind, id string) error {
-	return &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s %s for you", kind, id)}
+	hint := "`sparekey requests` lists what you asked for, `sparekey approvals` what you may decide"
+	switch kind {
+	case "grant":
+		hint = "`sparekey grants --all` lists the grants that you may see"
+	case "review":
+		hint = "`sparekey reviews` lists what waits for you, and what is about you"
+	case "favourite":
+		hint = "`sparekey access favourites` lists what you have kept"
+	}
+	return &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s %s for you", kind, id), Hint: hint}
 }

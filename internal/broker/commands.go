@@ -99,7 +99,7 @@ func asksOf(w access.Wish) []rules.Ask {
 // extending turns a wish into one that extends a grant of the caller.
 func (b *Broker) extending(ctx context.Context, by org.Person, w Wish, wish *access.Wish) error {
 	if len(w.Targets) > 0 || !w.Start.IsZero() {
-		return &access.Problem{Kind: access.ErrInvalid, Message: "an extension has neither targets nor a start of its own"}
+		return &access.Problem{Kind: access.ErrInvalid, Message: "an extension has neither targets nor a start of its own", Hint: "leave them out, or ask without extending"}
 	}
 	var g access.Grant
 	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { g, err = tx.Grant(w.Extends); return err }); err != nil {
@@ -195,8 +195,13 @@ func target(m *org.Mirror, n Names) (org.Target, error) {
 
 func nameless(kind, name string, known []string) error {
 	p := &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s called %q", kind, name)}
-	if near := strict.Nearest(name, known); near != "" {
+	switch near := strict.Nearest(name, known); {
+	case near != "":
 		p.Hint = fmt.Sprintf("did you mean %q?", near)
+	case kind == "person":
+		p.Hint = "write the user name as the directory has it, or the person's id"
+	default:
+		p.Hint = "`sparekey access list` shows what you may ask for"
 	}
 	return p
 }
@@ -319,13 +324,10 @@ func (b *Broker) live(ctx context.Context) (org.Person, error) {
 	if _, err := b.ready(); err != nil {
 		return by, err
 	}
-	now, err := b.lookUp(ctx, by.ID)
+	now, err := b.lookUp(ctx, access.Named{ID: by.ID, User: by.User})
 	if err != nil {
 		b.Log.Error("a person who decides could not be looked up", "person", by.User, "error", err)
 		return by, &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not say at the moment whether you may still decide", Hint: "try again in a moment"}
-	}
-	if now.User == "" {
-		now.User = by.User
 	}
 	if now.Status.Gone() {
 		if err := b.left(ctx, now); err != nil {
@@ -389,5 +391,7 @@ func (b *Broker) End(ctx context.Context, id, why string) (access.Grant, error) 
 	if err != nil {
 		return access.Grant{}, b.refuse(ctx, "end", audit.Subject{Kind: "grant", ID: id}, found(err, "grant", id))
 	}
-	return g, nil
+	one := []access.Grant{g}
+	b.lengthen(one)
+	return one[0], nil
 }

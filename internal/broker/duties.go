@@ -36,7 +36,7 @@ func (b *Broker) recheck(ctx context.Context) error {
 		if !r.Waiting() {
 			continue
 		}
-		p, err := b.lookUp(ctx, r.Requester.ID)
+		p, err := b.lookUp(ctx, r.Requester)
 		if err != nil {
 			failed = append(failed, err)
 			continue

@@ -97,6 +97,7 @@ func (b *Broker) at(tx *store.Tx, f rules.Facts) (rules.Set, error) {
 	if f.Overdue, err = tx.Overdue(f.Now); err != nil {
 		return set, err
 	}
+	f.NotLent = b.notLent
 	f.Groups = func(t org.Target) org.GroupID {
 		g, err := tx.LentGroup(t)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -108,6 +109,20 @@ func (b *Broker) at(tx *store.Tx, f rules.Facts) (rules.Set, error) {
 		return g.Group
 	}
 	return set.At(f), nil
+}
+
+// notLent says why a target cannot be lent in a way: the management account only by assignment, and only where a way of its
+// own leads into it.
+func (b *Broker) notLent(t org.Target, way string) string {
+	switch {
+	case t.Account != b.ManagementAccount():
+		return ""
+	case !b.Management:
+		return "it is the management account, and this server has no way of its own into it (aws.management in the configuration)"
+	case access.Way(way) != access.Assignment:
+		return "the management account is lent by assignment only"
+	}
+	return ""
 }
 
 // view runs a read with what decisions are taken with at this moment.
@@ -131,15 +146,20 @@ func (b *Broker) givers(ctx context.Context, f *rules.Facts, approvals []access.
 		f.Live[p.ID] = p
 	}
 	for _, a := range approvals {
-		for _, id := range []org.PersonID{a.By.ID, a.For.ID} {
-			if _, has := f.Live[id]; has || id == "" {
+		for _, who := range []access.Named{a.By, a.For} {
+			if _, has := f.Live[who.ID]; has || who.ID == "" {
 				continue
 			}
-			p, err := b.lookUp(ctx, id)
+			p, err := b.lookUp(ctx, who)
 			if err != nil {
 				return err
 			}
-			f.Live[id] = p
+			if p.Status.Gone() {
+				if err := b.left(ctx, p); err != nil {
+					b.Log.Error("a person who left could not be let go of", "person", p.User, "error", err)
+				}
+			}
+			f.Live[who.ID] = p
 		}
 	}
 	return nil

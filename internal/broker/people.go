@@ -41,11 +41,11 @@ func (b *Broker) away(ctx context.Context, until time.Time, delegate, note strin
 	d := rules.Delegation{From: rules.Named{ID: by.ID, User: by.User}, Since: now, Until: until, Note: note}
 	switch {
 	case !until.After(now):
-		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the end of the absence has passed"}
+		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the end of the absence has passed", Hint: "say when you will be back"}
 	case until.After(now.Add(longestAway)):
 		return d, &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("an absence lasts at most %d days", int(longestAway.Hours()/24)), Hint: "for longer, change the groups or the rules"}
 	case len([]rune(note)) > access.MaxText || strings.ContainsFunc(note, func(c rune) bool { return !unicode.IsPrint(c) }):
-		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the note is too long, or holds what cannot be printed"}
+		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the note is too long, or holds what cannot be printed", Hint: fmt.Sprintf("one line of plain text, of at most %d characters", access.MaxText)}
 	}
 	if delegate != "" {
 		m := b.rules().Organization()
@@ -54,9 +54,9 @@ func (b *Broker) away(ctx context.Context, until time.Time, delegate, note strin
 		case !ok:
 			return d, nameless("person", delegate, m.Names().Users)
 		case p.ID == by.ID:
-			return d, &access.Problem{Kind: access.ErrInvalid, Message: "nobody is their own delegate"}
+			return d, &access.Problem{Kind: access.ErrInvalid, Message: "nobody is their own delegate", Hint: "name somebody else, or nobody"}
 		case p.Status != org.StatusEnabled:
-			return d, &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%s is not enabled in the directory", p.User)}
+			return d, &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%s is not enabled in the directory", p.User), Hint: "name somebody else, or nobody"}
 		}
 		d.To = rules.Named{ID: p.ID, User: p.User}
 	}
@@ -228,8 +228,11 @@ func (b *Broker) credentials(ctx context.Context, id string, lasts time.Duration
 	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { g, err = tx.Grant(id); return err }); err != nil {
 		return access.Credentials{}, err
 	}
-	if g.Person.ID != by.ID && (g.MayEnd(by) == "" || b.sees(by)) {
-		return access.Credentials{}, &access.Problem{Kind: access.ErrRefused, Message: fmt.Sprintf("%s is %s's grant, and its credentials are nobody else's", g.ID, g.Person.User)}
+	switch mine := g.Person.ID == by.ID; {
+	case !mine && (g.MayEnd(by) == "" || b.sees(by)):
+		return access.Credentials{}, &access.Problem{Kind: access.ErrRefused, Message: fmt.Sprintf("%s is %s's grant, and its credentials are nobody else's", g.ID, g.Person.User), Hint: "`sparekey access list` shows what you may ask for"}
+	case !mine:
+		return access.Credentials{}, unknown("grant", id)
 	}
 	v, err := g.MayVend(rules.Named{ID: by.ID, User: by.User}, lasts, narrower, b.Now())
 	if err != nil {

@@ -104,8 +104,7 @@ func (f OfferFilter) matches(o rules.Offer) bool {
 
 // Pending is a request with the lines that the caller may decide, by number.
 type Pending struct {
-	access.Request
-	Able  map[int]int // as in [Asked]
+	Asked
 	Lines []int
 }
 
@@ -126,7 +125,7 @@ func (b *Broker) Approvals(ctx context.Context) ([]Pending, error) {
 		}
 		for _, r := range open {
 			if lines := r.Decidable(by, b.believing(set, r), b.Now()); len(lines) > 0 {
-				mine = append(mine, Pending{r, able(set, r), lines})
+				mine = append(mine, Pending{Asked{Request: r, Able: able(set, r)}, lines})
 			}
 		}
 		return nil
@@ -166,6 +165,7 @@ func (b *Broker) Request(ctx context.Context, id string) (Asked, error) {
 			}
 			asked.Able = able(set, asked.Request)
 			asked.Grants, err = tx.GrantsOfRequest(id)
+			b.lengthen(asked.Grants)
 			return err
 		})
 	}
@@ -179,7 +179,7 @@ func (b *Broker) Request(ctx context.Context, id string) (Asked, error) {
 type Asked struct {
 	access.Request
 	Grants []access.Grant
-	Able   map[int]int // by the number of a pending line: how many people could approve it now
+	Able   map[int]int // by the number of a pending line: how many people could approve it now and have not
 }
 
 // able counts who could approve the pending lines of a request now.
@@ -210,6 +210,7 @@ func (b *Broker) Requests(ctx context.Context, from Page, most int) ([]Asked, er
 			if err != nil {
 				return err
 			}
+			b.lengthen(grants)
 			asked = append(asked, Asked{r, grants, able(set, r)})
 		}
 		return nil
@@ -253,7 +254,24 @@ func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Gra
 		return err
 	})
 	grants = slices.DeleteFunc(grants, func(g access.Grant) bool { return !shown(g) })
-	return grants[:min(len(grants), f.Most)], next, err
+	grants = grants[:min(len(grants), f.Most)]
+	b.lengthen(grants)
+	return grants, next, err
+}
+
+// lengthen has grants say how long sessions live now, where a permission set's sessions were made longer since it was asked
+// for: AWS takes the length of the moment at which somebody signs in, and nobody may be told a last minute that is too early.
+func (b *Broker) lengthen(grants []access.Grant) {
+	set := b.rules()
+	if !set.Ready() {
+		return
+	}
+	for i := range grants {
+		t := &grants[i].Target
+		if s, ok := set.Organization().PermissionSet(t.PermissionSet); ok {
+			t.SessionMinutes = max(t.SessionMinutes, int(s.Session.Minutes()))
+		}
+	}
 }
 
 // Of everybody's grants so many are read at once, and so many are looked through for one page.

@@ -189,6 +189,9 @@ func (a *app) request(ctx context.Context, f asking) error {
 			return err
 		}
 	}
+	if err := f.waits(); err != nil {
+		return err
+	}
 	r, err := a.remote()
 	if err != nil {
 		return err
@@ -201,13 +204,21 @@ func (a *app) request(ctx context.Context, f asking) error {
 	return a.askFor(ctx, r, body, f)
 }
 
+// waits refuses a time-out of a wait that there is not.
+func (f asking) waits() error {
+	if f.most != 0 && !f.wait {
+		return usage("add --wait, or leave --timeout out", "--timeout says how long --wait waits, and nothing waits here")
+	}
+	return nil
+}
+
 // askFor asks, and tells what becomes of it.
 func (a *app) askFor(ctx context.Context, r *remote, body client.AskBody, f asking) error {
 	asked, err := r.ask(ctx, body)
 	if err != nil {
 		return err
 	}
-	p := &progress{app: a}
+	p := &progress{app: a, waits: f.wait}
 	if a.output == "text" {
 		p.show(asked)
 	}

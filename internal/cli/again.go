@@ -39,6 +39,9 @@ func (a *app) accessAgainCommand() *cobra.Command {
 			if err := idOf("req-", "request", args[0]); err != nil {
 				return err
 			}
+			if err := f.waits(); err != nil {
+				return err
+			}
 			r, err := a.remote()
 			if err != nil {
 				return err
@@ -232,6 +235,9 @@ func (a *app) extendCommand() *cobra.Command {
 			}
 			long, err := duration(f.long)
 			if err != nil {
+				return err
+			}
+			if err := f.waits(); err != nil {
 				return err
 			}
 			r, err := a.remote()

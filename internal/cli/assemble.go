@@ -13,6 +13,8 @@ import (
 	"os"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+
 	"sparekey/access"
 	"sparekey/audit"
 	"sparekey/internal/api"
@@ -21,8 +23,10 @@ import (
 	"sparekey/internal/broker"
 	"sparekey/internal/config"
 	"sparekey/internal/jobs"
+	"sparekey/internal/lookup"
 	"sparekey/internal/store"
 	"sparekey/org"
+	"sparekey/rules"
 )
 
 // server is Sparekey, put together and not yet running.
@@ -33,12 +37,16 @@ type server struct {
 	keeper *jobs.Keeper
 	api    *api.Server
 	log    *slog.Logger
+
+	tickets *lookup.Tickets
+	rota    *lookup.Rota
 }
 
 // setup is what a server is put together from, beside its configuration.
 type setup struct {
 	config     *config.Config
 	connection awsconn.Settings
+	management *awsconn.Settings // of the management account, where it is lent
 	clock      jobs.Clock
 	log        *slog.Logger
 }
@@ -64,20 +72,30 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	tickets, rota, err := lookups(c, s.clock.Now)
+	if err != nil {
+		return nil, err
+	}
+	if err := answered(book, tickets, rota); err != nil {
+		return nil, err
+	}
 	db, err := store.Open(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	v := &server{config: c, store: db, log: s.log}
+	v := &server{config: c, store: db, log: s.log, tickets: tickets, rota: rota}
 	center := aws.NewCenter(connection, c.Identity.Instance.Text, c.Identity.Store)
 	missing := org.StatusUnknown
 	if c.Identity.MissingStatus.Text == "enabled" {
 		missing = org.StatusEnabled
 	}
-	v.broker, err = broker.New(broker.Parts{
-		Store: db, Ways: map[access.Way]broker.Way{access.Assignment: aws.NewAssignments(connection, center)}, Directory: aws.NewDirectory(connection, center, missing),
-		Roles: rolesOf(c.Roles), Now: s.clock.Now, Random: rand.Reader, Log: s.log,
-	})
+	ways, err := v.ways(s, connection, center)
+	if err == nil {
+		v.broker, err = broker.New(broker.Parts{
+			Store: db, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
+			Roles: rolesOf(c.Roles), Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
+		})
+	}
 	if err == nil {
 		v.keeper, err = jobs.New(v.broker, db, s.clock, s.log, "sparekey-"+rand.Text()[:10], jobs.Options{
 			Limits:      jobs.Limits{Outstanding: c.Limits.Outstanding, CallsPerSecond: float64(c.Limits.CallsPerSecond)},
@@ -101,6 +119,40 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	}
 	v.api = api.New(v.broker, tokens, s.log, version())
 	return v, nil
+}
+
+// ways are the ways to give access. The management account has its own, or none.
+func (v *server) ways(s setup, connection sdk.Config, center *aws.Center) (map[access.Way]broker.Way, error) {
+	account := func() org.AccountID { return v.broker.ManagementAccount() }
+	var second aws.Way
+	if s.management != nil {
+		c, err := awsconn.Open(*s.management)
+		if err != nil {
+			return nil, fmt.Errorf("connecting to the management account: %w", err)
+		}
+		own := aws.NewCenter(c, s.config.Identity.Instance.Text, s.config.Identity.Store)
+		second = aws.NewAssignments(c, own)
+	}
+	return map[access.Way]broker.Way{
+		access.Assignment: aws.Split(aws.NewAssignments(connection, center), second, account),
+		access.Membership: aws.Split(aws.NewMemberships(connection, center), nil, account),
+		access.Session:    aws.NewSessions(connection),
+	}, nil
+}
+
+// answered refuses rules that name a service or a schedule that the configuration lacks: they could never give what they say.
+func answered(book *rules.Book, tickets *lookup.Tickets, rota *lookup.Rota) error {
+	for _, name := range book.TicketServices() {
+		if !tickets.Known(name) {
+			return &failure{exitFailed, fmt.Sprintf("a rule has tickets checked by %q, which is not among lookup.tickets in the configuration", name), "add it there, or take it out of the rule"}
+		}
+	}
+	for _, name := range book.Schedules() {
+		if !rota.Known(name) {
+			return &failure{exitFailed, fmt.Sprintf("a rule asks who is on call in %q, which is not among lookup.schedules in the configuration", name), "add it there, or take it out of the rule"}
+		}
+	}
+	return nil
 }
 
 func rolesOf(r config.Roles) broker.Roles {
@@ -168,6 +220,9 @@ func (s *server) listen(web *http.Server, l net.Listener) error {
 // reload reads the rules again. Rules that are not right change nothing.
 func (s *server) reload(ctx context.Context) {
 	book, err := config.ReadRules(s.config.Path(s.config.Rules.Text), s.config.Limits.Longest.Duration)
+	if err == nil {
+		err = answered(book, s.tickets, s.rota)
+	}
 	if err == nil {
 		err = s.broker.Enforce(audit.By(ctx, "reload"), book)
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Roles        Roles       `yaml:"roles"`
 	Tokens       []Token     `yaml:"tokens"`
 	Log          Log         `yaml:"log"`
+	Lookup       Lookup      `yaml:"lookup"`
 
 	folder string
 }
@@ -49,6 +50,12 @@ type AWS struct {
 	Region      string      `yaml:"region,required"`
 	Endpoint    string      `yaml:"endpoint"`
 	Proxy       string      `yaml:"proxy"`
+	Credentials Credentials `yaml:"credentials,required"`
+	Management  *Management `yaml:"management"` // how access to the management account is given; without it, it is not lent
+}
+
+// Management is a second way into AWS, of which nothing but access to the management account is asked.
+type Management struct {
 	Credentials Credentials `yaml:"credentials,required"`
 }
 
@@ -82,6 +89,7 @@ type Limits struct {
 	Outstanding    int            `yaml:"outstanding-operations"`  // of Identity Center at once; 10 by default
 	CallsPerSecond int            `yaml:"calls-per-second"`        // of Identity Center; 15 by default
 	MirrorEvery    rules.Duration `yaml:"read-organization-every"` // 5m by default
+	PerHour        int            `yaml:"requests-per-hour"`       // of one person; 100 by default
 }
 
 // Roles are the people who may do more than ask and approve.
@@ -145,6 +153,9 @@ func (c *Config) check() strict.Errors {
 		say(c.Database.At, "sqlite:PATH or postgres://…", "the database's address is of no kind that is known")
 	}
 	c.AWS.Credentials.check(say)
+	if c.AWS.Management != nil {
+		c.AWS.Management.Credentials.check(say)
+	}
 	oneOf(&c.Identity.MissingStatus, []string{"unknown", "enabled"}, "missing-status", say)
 	oneOf(&c.Log.Format, []string{"text", "json"}, "format", say)
 	oneOf(&c.Log.Level, []string{"info", "debug", "warn", "error"}, "level", say)
@@ -154,6 +165,7 @@ func (c *Config) check() strict.Errors {
 		}
 	}
 	c.Limits.check(say)
+	c.Lookup.check(say)
 	seen := map[string]bool{}
 	for _, t := range c.Tokens {
 		if raw, err := hex.DecodeString(t.SHA256); err != nil || len(raw) != 32 {
@@ -211,6 +223,9 @@ func (l *Limits) check(say sayer) {
 	if l.CallsPerSecond < 0 || l.CallsPerSecond > 1000 {
 		say(l.At, "AWS gives 20 to everybody together", "calls-per-second is %d", l.CallsPerSecond)
 	}
+	if l.PerHour < 0 || l.PerHour > 100000 {
+		say(l.At, "100 is the default", "requests-per-hour is %d", l.PerHour)
+	}
 	if l.MirrorEvery.Duration != 0 && (l.MirrorEvery.Duration < time.Minute || l.MirrorEvery.Duration > 24*time.Hour) {
 		say(l.At, "from 1m to 24h", "read-organization-every is %s", l.MirrorEvery.Duration)
 	}
@@ -242,7 +257,19 @@ func (c *Config) DatabaseAddress() (string, error) {
 // Connection returns the settings with which AWS is called. container is what the container's environment says, for
 // credentials: container.
 func (c *Config) Connection(container awsconn.Container) (awsconn.Settings, error) {
-	from := c.AWS.Credentials
+	return c.connection(c.AWS.Credentials, container)
+}
+
+// ManagementConnection returns those with which access to the management account is given; nil where it is not.
+func (c *Config) ManagementConnection(container awsconn.Container) (*awsconn.Settings, error) {
+	if c.AWS.Management == nil {
+		return nil, nil
+	}
+	s, err := c.connection(c.AWS.Management.Credentials, container)
+	return &s, err
+}
+
+func (c *Config) connection(from Credentials, container awsconn.Container) (awsconn.Settings, error) {
 	s := awsconn.Settings{Region: c.AWS.Region, Endpoint: c.AWS.Endpoint, Proxy: c.AWS.Proxy, Credentials: awsconn.Credentials{
 		File: c.Path(from.File), Instance: from.Instance, Role: from.Role.Text,
 	}}

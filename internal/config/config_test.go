@@ -162,6 +162,7 @@ func TestRulesAreReadFromAFolder(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte(full))
+	f.Add([]byte(allLookups))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if c, err := Parse("s.yaml", text); err == nil && (c.AWS.Region == "" || c.Listen.Text == "") {
 			t.Errorf("accepted %q as %+v", text, c)

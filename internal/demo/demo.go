@@ -56,13 +56,17 @@ func Start(o Options) (d *Demo, err error) {
 	if err != nil {
 		return nil, err
 	}
+	roles, err := org.DescribeRoles("organization.yaml", Organization)
+	if err != nil {
+		return nil, err
+	}
 	d.Organization = organization
 	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, err
 	}
 	d.Sandbox = sandbox.New(sandbox.Options{
-		Organization: organization, Assignments: assignments, Clock: o.Clock, Seed: binary.LittleEndian.Uint64(seed[:]), Behaviour: o.Behaviour,
+		Organization: organization, Assignments: assignments, Roles: roles, Clock: o.Clock, Seed: binary.LittleEndian.Uint64(seed[:]), Behaviour: o.Behaviour,
 	})
 	if err := d.listen(); err != nil {
 		return nil, err
@@ -119,9 +123,16 @@ func (d *Demo) fill() error {
 // RulesFolder is where the demo's rules lie, to be edited.
 func (d *Demo) RulesFolder() string { return d.Config.Rules.Text }
 
+// Running says where the demo is, without the tokens of its people.
+func (d *Demo) Running(address string) Running {
+	return Running{Address: address, PID: os.Getpid(), Rules: d.RulesFolder(), AWS: d.Endpoint}
+}
+
 // Announce leaves the address and the tokens for the command line.
 func (d *Demo) Announce(address string) error {
-	remove, err := leave(Running{address, d.Tokens, d.Endpoint})
+	running := d.Running(address)
+	running.Tokens = d.Tokens
+	remove, err := leave(running)
 	if err == nil {
 		d.remove = remove
 	}

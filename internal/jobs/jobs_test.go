@@ -97,7 +97,7 @@ func keep(t *testing.T, r *rig.Rig, holder string, o Options) *kept {
 // until moves the clock on while the lane waits for it, until something is true.
 func (k *kept) until(what string, most time.Duration, is func() bool) {
 	k.Helper()
-	patience := time.After(60 * time.Second)
+	patience := time.After(2 * time.Minute)
 	for end := k.Clock.Now().Add(most); !is(); {
 		if !k.Clock.Now().Before(end) {
 			k.Fatalf("not within %s: %s\n%s", most, what, k.Log)
@@ -163,6 +163,7 @@ func overlaps(box *sandbox.Sandbox) (all, account int) {
 func TestTheLaneKeepsWithinAWSsQuotasAndEndsBeforeItStarts(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		r.Describe(many(24), sandbox.Behaviour{AssignmentTakes: 10 * time.Second})
+		r.Together()
 		k := keep(t, r, "one", Options{})
 		var ending []string
 		for i := range 24 {
@@ -189,7 +190,7 @@ func TestTheLaneKeepsWithinAWSsQuotasAndEndsBeforeItStarts(t *testing.T) {
 		}
 		k.until("everything has ended", 5*time.Minute, over)
 		for _, c := range r.Box.Calls() {
-			if c.Code != "" {
+			if c.Code != "" && c.Operation != "GetPermissionsBoundaryForPermissionSet" { // which answers so where there is none
 				t.Errorf("%s: %s", c.Operation, c.Code)
 			}
 		}

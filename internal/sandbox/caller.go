@@ -21,7 +21,9 @@ type caller struct {
 	account org.AccountID
 	user    string // UserId of GetCallerIdentity
 	arn     string
-	session bool // a role session of the access portal, which may do nothing here
+	session bool              // a role session, which may do nothing here but assume further roles
+	source  string            // the session's source identity, which further sessions keep
+	tags    map[string]string // the session's transitive tags, which further sessions keep
 }
 
 // Regions look like us-east-1, us-gov-west-1 or us-isob-east-1; SDKs also sign for aws-global.
@@ -82,7 +84,7 @@ func (s *service) refuseSignature(p *sigv4.Problem) *wire.Error {
 }
 
 // authorize checks whether the caller may use the operation at all. The sandbox has no policies: what AWS's documentation
-// lets an account do, every user of that account may do here. A role session of the access portal may do nothing.
+// lets an account do, every user of that account may do here. A role session may do nothing.
 func (c *call) authorize() error {
 	if c.op.may == anybody {
 		return nil

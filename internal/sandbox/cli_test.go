@@ -67,3 +67,31 @@ func TestTheAWSCommandLineLendsAndReturnsARole(t *testing.T) {
 	}
 	said[struct{ Arn string }](f, as, "sts", "get-caller-identity") // the session goes on
 }
+
+func TestTheAWSCommandLineAssumesARole(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	key := f.Key(managementID, "sparekey")
+	cli := judge.CLI(t, f.url, "us-east-1", key.AccessKeyID, key.SecretAccessKey, "")
+	out := said[struct {
+		Credentials    struct{ AccessKeyId, SecretAccessKey, SessionToken, Expiration string }
+		SourceIdentity string
+	}](f, cli, "sts", "assume-role", "--role-arn", deployer, "--role-session-name", "dana.g-1", "--source-identity", "dana.g-1", "--duration-seconds", "900",
+		"--policy", `{"Version":"2012-10-17","Statement":[]}`, "--tags", "Key=sparekey:grant,Value=g-1", "Key=sparekey:request,Value=r-1", "--transitive-tag-keys", "sparekey:grant")
+	until, err := time.Parse(time.RFC3339, out.Credentials.Expiration)
+	if err != nil || !until.Equal(f.clock.Now().Add(15*time.Minute)) || out.SourceIdentity != "dana.g-1" {
+		t.Errorf("%s, %s, %v", out.Credentials.Expiration, out.SourceIdentity, err)
+	}
+	as := judge.CLI(t, f.url, "us-east-1", out.Credentials.AccessKeyId, out.Credentials.SecretAccessKey, out.Credentials.SessionToken)
+	if who := said[struct{ Arn string }](f, as, "sts", "get-caller-identity"); who.Arn != "arn:aws:sts::100000000003:assumed-role/Deployer/dana.g-1" {
+		t.Error(who.Arn)
+	}
+	for _, c := range f.Calls() {
+		if c.Assumed != nil && (len(c.Assumed.Tags) != 2 || c.Assumed.Tags["sparekey:request"] != "r-1" || len(c.Assumed.Transitive) != 1) {
+			t.Errorf("%+v", c.Assumed)
+		}
+	}
+	if _, err := as.Run("sts", "assume-role", "--role-arn", deployer, "--role-session-name", "again", "--duration-seconds", "3601"); err == nil || !strings.Contains(err.Error(), "role chaining") {
+		t.Error(err)
+	}
+}

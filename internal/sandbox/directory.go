@@ -79,6 +79,37 @@ func (d *Directory) TagAccount(account org.AccountID, tags map[string]string) er
 	return nil
 }
 
+// TagOU replaces the tags of an organizational unit.
+func (d *Directory) TagOU(ou org.OUID, tags map[string]string) error {
+	own, ok := d.w.Tags(string(ou))
+	if !ok {
+		return fmt.Errorf("the organizational unit %s: %w", ou, world.ErrNotFound)
+	}
+	clear(own)
+	maps.Copy(own, tags)
+	return nil
+}
+
+// Provision makes a group one that an identity provider keeps by SCIM, under an id of its own.
+func (d *Directory) Provision(group org.GroupID, issuer, id string) error {
+	g, ok := d.w.Group(group)
+	if !ok {
+		return fmt.Errorf("the group %s: %w", group, world.ErrNotFound)
+	}
+	g.External = append(g.External, world.ExternalID{Issuer: issuer, ID: id})
+	return nil
+}
+
+// DescribeGroup changes a group's description.
+func (d *Directory) DescribeGroup(group org.GroupID, description string) error {
+	g, ok := d.w.Group(group)
+	if !ok {
+		return fmt.Errorf("the group %s: %w", group, world.ErrNotFound)
+	}
+	g.Description = description
+	return nil
+}
+
 // Assign makes an assignment, as if another administrator's operation had just ended.
 func (d *Directory) Assign(a org.Assignment) error {
 	if _, ok := d.w.Account(a.Account); !ok || d.w.PrincipalName(a) == "" {

@@ -4,7 +4,7 @@
 // endpoint of all services: sso-admin, identitystore, organizations, sts, sso-oidc and sso (the access portal's API). It holds
 // one organization in memory. Signatures are verified, requests are checked against the services' models, errors have AWS's
 // codes, and what AWS does later happens later, by the sandbox's clock. It has no policies: what AWS lets an account do, every
-// key of that account may do.
+// key of that account may do. Policies of permission sets and of sessions are kept and shown, and have no effect.
 //
 // The parts: package world keeps the organization and its unfinished work; package wire reads requests and writes answers
 // as the models say; package sigv4 verifies signatures; this package has the operations, and everything that tests and the
@@ -19,6 +19,10 @@
 // operations are taken. Credentials of a role live as long as the permission set's session, also when the assignment is
 // removed before. The delegated administrator can neither assign in the management account nor touch a permission set that
 // is assigned there. ListAccountAssignmentsForPrincipal takes the management account only.
+//
+// AssumeRole opens the IAM roles of [Options.Roles] to the accounts that they trust, from 15 minutes to the role's maximum;
+// a session that assumes a role gets an hour at most. More than is allowed fails. A source identity and transitive tags are
+// handed on from session to session and cannot be changed. The log of calls shows what was asked for: see [Assumed].
 //
 // # What AWS leaves open, and what is chosen here
 //
@@ -37,13 +41,18 @@
 //   - A refresh token works once, and gives the next one. A client that asks neither for refresh tokens nor for the scope
 //     sso:account:access gets an access token for the whole session. Polling for a device more often than once a second is
 //     SlowDownException.
+//   - GetGroupMembershipId names in ResourceType what is missing: the group, the user or the membership. Attaching a policy
+//     that is attached is a ConflictException, detaching one that is not a ResourceNotFoundException; deleting an inline policy
+//     that is not there succeeds.
+//   - A role that is not there, or whose account is not active, is AccessDenied as one that does not trust the caller. A
+//     session policy is JSON with a Statement, of at most 2,048 characters; PackedPolicySize is the share of those.
 //   - Lists go by id, and operations by when they were accepted.
 //   - UpdatePermissionSet leaves alone what it does not mention. Permission sets have no versions: the latest is always
 //     provisioned.
 //   - The JSON services answer HTTP 400 to bad signatures. A request may have 1 MiB.
 //   - sso-admin and identitystore take signatures for Identity Center's Region only; organizations and sts for any.
 //
-// Not here: signatures in the query string, the authorization code grant, policies of any kind, attributes of people beyond
+// Not here: signatures in the query string, the authorization code grant, what policies mean, MFA and external ids of AssumeRole, attributes of people beyond
 // name, mail address and status, and every operation that GET /_sandbox/operations does not list.
 //
 // # Control calls

@@ -25,6 +25,7 @@ import (
 
 const described = `
 management-account: "100000000001"
+ous: [{path: Workloads/Prod, tags: {tier: live}}]
 accounts:
   - {id: "100000000001", name: management}
   - {id: "100000000002", name: identity, ou: Core}
@@ -42,6 +43,9 @@ people:
 assignments:
   - {group: oncall, permission-set: ReadOnly, account: "100000000003"}
   - {group: developers, permission-set: ManagementOnly, account: "100000000001"}
+roles:
+  - {name: Deployer, path: /ops/, accounts: [payments], max-session: 2h, trusts: ["100000000001", "100000000003"]}
+  - {name: Closed, ous: [Workloads/Dev], trusts: ["100000000002"]}
 `
 
 const (
@@ -76,8 +80,12 @@ func start(t testing.TB, change ...func(*Options)) *fixture {
 		t.Fatal(err)
 	}
 	clock := NewManualClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+	roles, err := org.DescribeRoles("sandbox.yaml", []byte(described))
+	if err != nil {
+		t.Fatal(err)
+	}
 	options := Options{
-		Organization: o, Assignments: given, Clock: clock, DelegatedAdministrator: delegatedID, Seed: 1, Behaviour: Behaviour{CallsPerSecond: -1},
+		Organization: o, Assignments: given, Roles: roles, Clock: clock, DelegatedAdministrator: delegatedID, Seed: 1, Behaviour: Behaviour{CallsPerSecond: -1},
 	}
 	for _, c := range change {
 		c(&options)

@@ -28,6 +28,7 @@ func FuzzDispatch(f *testing.F) {
 	f.Add("POST", "/", "SWBExternalService.CreateAccountAssignment", "AWS4-HMAC-SHA256 Credential=a/b/c/d/e, SignedHeaders=host, Signature=00", "application/x-amz-json-1.1", []byte(`{}`))
 	f.Add("POST", "/", "AWSOrganizationsV20161128.CreateAccount", "", "", []byte(`{"Email":"a@b.c","AccountName":"x"}`))
 	f.Add("POST", "/?Action=GetCallerIdentity&Version=2011-06-15", "", "x", "application/x-www-form-urlencoded", []byte(`Action=GetCallerIdentity`))
+	f.Add("POST", "/", "", "x", "application/x-www-form-urlencoded", []byte(`Action=AssumeRole&Version=2011-06-15&RoleArn=x&Tags.member.1.Key=a&Tags.member.1.Value=b&TransitiveTagKeys.member.1=a`))
 	f.Add("POST", "/client/register", "", "", "application/json", []byte(`{"clientName":"x","clientType":"public"}`))
 	f.Add("POST", "/token", "", "", "application/json", []byte(`{"clientId":"x","clientSecret":"y","grantType":"refresh_token","refreshToken":"z"}`))
 	f.Add("GET", "/federation/credentials?role_name=x&account_id=y", "", "", "", []byte(nil))

@@ -35,6 +35,7 @@ var identityStoreService = service{
 		{name: "DeleteGroup", may: delegated, run: handle((*call).deleteGroup)},
 		{name: "ListGroupMemberships", may: members, run: handle((*call).listGroupMemberships)},
 		{name: "ListGroupMembershipsForMember", may: members, run: handle((*call).listMembershipsForMember)},
+		{name: "GetGroupMembershipId", may: members, run: handle((*call).getMembershipID)},
 		{name: "IsMemberInGroups", may: members, run: handle((*call).isMemberInGroups)},
 		{name: "CreateGroupMembership", may: delegated, run: handle((*call).createGroupMembership)},
 		{name: "DeleteGroupMembership", may: delegated, run: handle((*call).deleteGroupMembership)},
@@ -201,8 +202,13 @@ type getIDInput struct {
 	AlternateIdentifier *alternateIdentifier `aws:"-,required"`
 }
 
-// attribute returns which attribute, one of paths, must have which value. For an external id the value is "": nothing in the
-// sandbox comes from an identity provider. Exactly one member of the union must be set.
+// names reports whether the identifier is an external id of the group's.
+func (a *alternateIdentifier) names(g *world.Group) bool {
+	return a.ExternalId != nil && slices.Contains(g.External, world.ExternalID{Issuer: a.ExternalId.Issuer, ID: a.ExternalId.Id})
+}
+
+// attribute returns which attribute, one of paths, must have which value. For an external id the value is "": only groups
+// come from an identity provider here; see [Directory.Provision]. Exactly one member of the union must be set.
 func (in *getIDInput) attribute(paths ...string) (path, value string, err error) {
 	a := in.AlternateIdentifier
 	if (a.ExternalId == nil) == (a.UniqueAttribute == nil) {

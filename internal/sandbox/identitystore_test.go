@@ -172,3 +172,56 @@ func TestUsersAndGroupsAreMadeAndRemoved(t *testing.T) {
 		t.Errorf("%+v", groups.Groups)
 	}
 }
+
+func TestAMembershipIsFoundByGroupAndMember(t *testing.T) {
+	f := start(t)
+	find := func(group, person string) (string, error) {
+		out, err := f.store.GetGroupMembershipId(f.ctx, &identitystore.GetGroupMembershipIdInput{IdentityStoreId: f.storeID(), GroupId: &group, MemberId: &types.MemberIdMemberUserId{Value: person}})
+		if err != nil {
+			return "", err
+		}
+		return *out.MembershipId, nil
+	}
+	oncall, dana, kim := string(f.group("oncall").ID), string(f.person("dana").ID), string(f.person("kim").ID)
+	out, err := f.store.ListGroupMemberships(f.ctx, &identitystore.ListGroupMembershipsInput{IdentityStoreId: f.storeID(), GroupId: &oncall})
+	f.must(err)
+	if id, err := find(oncall, dana); err != nil || id != *out.GroupMemberships[0].MembershipId {
+		t.Errorf("%s, %v", id, err)
+	}
+	const nobody = "00000000-0000-4000-8000-000000000000"
+	for kind, ids := range map[types.ResourceType][2]string{
+		types.ResourceTypeGroupMembership: {oncall, kim}, types.ResourceTypeGroup: {nobody, dana}, types.ResourceTypeUser: {oncall, nobody},
+	} {
+		_, err := find(ids[0], ids[1])
+		var missing *types.ResourceNotFoundException
+		if !errors.As(err, &missing) || missing.ResourceType != kind {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+func TestAGroupOfAnIdentityProviderSaysSo(t *testing.T) {
+	f := start(t)
+	oncall := string(f.group("oncall").ID)
+	f.must(f.Change(func(d *Directory) error { return d.Provision(f.group("oncall").ID, "https://scim.example.com", "7") }))
+	f.must(f.Change(func(d *Directory) error { return d.DescribeGroup(f.group("oncall").ID, "who is woken") }))
+	out, err := f.store.DescribeGroup(f.ctx, &identitystore.DescribeGroupInput{IdentityStoreId: f.storeID(), GroupId: &oncall})
+	f.must(err)
+	if len(out.ExternalIds) != 1 || *out.ExternalIds[0].Issuer != "https://scim.example.com" || *out.ExternalIds[0].Id != "7" || *out.Description != "who is woken" {
+		t.Errorf("%+v", out)
+	}
+	by := func(id string) error {
+		out, err := f.store.GetGroupId(f.ctx, &identitystore.GetGroupIdInput{IdentityStoreId: f.storeID(), AlternateIdentifier: &types.AlternateIdentifierMemberExternalId{
+			Value: types.ExternalId{Issuer: aws.String("https://scim.example.com"), Id: &id},
+		}})
+		if err == nil && *out.GroupId != oncall {
+			t.Error(*out.GroupId)
+		}
+		return err
+	}
+	f.must(by("7"))
+	f.wantCode(by("8"), "ResourceNotFoundException")
+	if err := f.Change(func(d *Directory) error { return d.Provision("none", "i", "x") }); err == nil {
+		t.Error("a group that there is not")
+	}
+}

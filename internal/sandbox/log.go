@@ -20,6 +20,19 @@ type Call struct {
 	Status  int       `json:"status"`         // of HTTP; 0 if the connection was closed without an answer
 	Changed bool      `json:"changed"`        // something is different now, or will be
 	Fault   FaultKind `json:"fault,omitempty"`
+	Assumed *Assumed  `json:"assumed,omitempty"` // of AssumeRole
+}
+
+// Assumed is what AssumeRole was asked for, unless a fault befell the call before it was looked at. It holds nothing that is
+// secret.
+type Assumed struct {
+	Role           string            `json:"role"` // ARN
+	Session        string            `json:"session"`
+	SourceIdentity string            `json:"sourceIdentity,omitempty"`
+	Seconds        int               `json:"seconds,omitempty"` // 0: not said
+	Policy         string            `json:"policy,omitempty"`
+	Tags           map[string]string `json:"tags,omitempty"`
+	Transitive     []string          `json:"transitive,omitempty"` // keys
 }
 
 // Subject is what a call is about, as far as it names it.

@@ -194,3 +194,27 @@ func TestASandboxWithoutAnOrganizationHasAManagementAccount(t *testing.T) {
 		t.Error(ids)
 	}
 }
+
+func TestAnOUHasTheTagsThatItWasDescribedWith(t *testing.T) {
+	f := start(t)
+	prod, _ := f.m.OU("Workloads/Prod")
+	tags := func() map[string]string {
+		out, err := f.orgs.ListTagsForResource(f.ctx, &organizations.ListTagsForResourceInput{ResourceId: aws.String(string(prod))})
+		f.must(err)
+		all := map[string]string{}
+		for _, t := range out.Tags {
+			all[*t.Key] = *t.Value
+		}
+		return all
+	}
+	if got := tags(); len(got) != 1 || got["tier"] != "live" {
+		t.Error(got)
+	}
+	f.must(f.Change(func(d *Directory) error { return d.TagOU(prod, map[string]string{"owner": "pay"}) }))
+	if got := tags(); len(got) != 1 || got["owner"] != "pay" {
+		t.Error(got)
+	}
+	if err := f.Change(func(d *Directory) error { return d.TagOU("ou-none", nil) }); err == nil {
+		t.Error("an OU that there is not")
+	}
+}

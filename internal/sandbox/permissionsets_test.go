@@ -95,3 +95,53 @@ func TestProvisionedSetsAndAccountsFollowTheAssignments(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestEveryPolicyOfAPermissionSetIsKept(t *testing.T) {
+	f := start(t)
+	arn := aws.String(f.set("Admin"))
+	policy, ref := aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess"), &types.CustomerManagedPolicyReference{Name: aws.String("house"), Path: aws.String("/ops/")}
+	attach := func() error {
+		_, err := f.admin.AttachManagedPolicyToPermissionSet(f.ctx, &ssoadmin.AttachManagedPolicyToPermissionSetInput{InstanceArn: f.instance(), PermissionSetArn: arn, ManagedPolicyArn: policy})
+		return err
+	}
+	refer := func() error {
+		_, err := f.admin.AttachCustomerManagedPolicyReferenceToPermissionSet(f.ctx, &ssoadmin.AttachCustomerManagedPolicyReferenceToPermissionSetInput{InstanceArn: f.instance(), PermissionSetArn: arn, CustomerManagedPolicyReference: ref})
+		return err
+	}
+	f.must(attach())
+	f.wantCode(attach(), "ConflictException")
+	f.must(refer())
+	f.wantCode(refer(), "ConflictException")
+	boundary := func(b *types.PermissionsBoundary) error {
+		_, err := f.admin.PutPermissionsBoundaryToPermissionSet(f.ctx, &ssoadmin.PutPermissionsBoundaryToPermissionSetInput{InstanceArn: f.instance(), PermissionSetArn: arn, PermissionsBoundary: b})
+		return err
+	}
+	bounded := func() (*types.PermissionsBoundary, error) {
+		out, err := f.admin.GetPermissionsBoundaryForPermissionSet(f.ctx, &ssoadmin.GetPermissionsBoundaryForPermissionSetInput{InstanceArn: f.instance(), PermissionSetArn: arn})
+		if err != nil {
+			return nil, err
+		}
+		return out.PermissionsBoundary, nil
+	}
+	_, err := bounded()
+	f.wantCode(err, "ResourceNotFoundException")
+	f.wantCode(boundary(&types.PermissionsBoundary{}), "ValidationException")
+	f.wantCode(boundary(&types.PermissionsBoundary{ManagedPolicyArn: policy, CustomerManagedPolicyReference: ref}), "ValidationException")
+	f.must(boundary(&types.PermissionsBoundary{CustomerManagedPolicyReference: &types.CustomerManagedPolicyReference{Name: aws.String("fence")}}))
+	if b, err := bounded(); err != nil || *b.CustomerManagedPolicyReference.Name != "fence" || *b.CustomerManagedPolicyReference.Path != "/" || b.ManagedPolicyArn != nil {
+		t.Errorf("%+v, %v", b, err)
+	}
+	managed, err := f.admin.ListManagedPoliciesInPermissionSet(f.ctx, &ssoadmin.ListManagedPoliciesInPermissionSetInput{InstanceArn: f.instance(), PermissionSetArn: arn})
+	f.must(err)
+	own, err := f.admin.ListCustomerManagedPolicyReferencesInPermissionSet(f.ctx, &ssoadmin.ListCustomerManagedPolicyReferencesInPermissionSetInput{InstanceArn: f.instance(), PermissionSetArn: arn})
+	f.must(err)
+	if len(managed.AttachedManagedPolicies) != 1 || *managed.AttachedManagedPolicies[0].Name != "ReadOnlyAccess" || len(own.CustomerManagedPolicyReferences) != 1 || *own.CustomerManagedPolicyReferences[0].Path != "/ops/" {
+		t.Errorf("%+v, %+v", managed, own)
+	}
+	f.must(f.Change(func(d *Directory) error { return d.Assign(f.of("dana", "Admin", managementID)) }))
+	f.rewire(f.Key(delegatedID, "x")) // who may not touch a set that the management account uses
+	f.wantCode(boundary(&types.PermissionsBoundary{ManagedPolicyArn: policy}), "AccessDeniedException")
+	if b, err := bounded(); err != nil || b.ManagedPolicyArn != nil {
+		t.Errorf("%+v, %v", b, err)
+	}
+}

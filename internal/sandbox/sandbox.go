@@ -20,6 +20,8 @@ type Options struct {
 	Organization org.Organization
 	// Assignments are the standing assignments.
 	Assignments []org.Assignment
+	// Roles are the IAM roles that can be assumed; see [org.DescribeRoles].
+	Roles []org.Role
 	// DelegatedAdministrator is the member account that may administer Identity Center, if any.
 	DelegatedAdministrator org.AccountID
 	// Clock is the sandbox's time; nil is the machine's.
@@ -105,7 +107,7 @@ func New(o Options) *Sandbox {
 		startURL: cmp.Or(o.StartURL, "https://"+o.Organization.IdentityStore+".awsapps.com/start"),
 		control:  hex.EncodeToString(source.Bytes(32, "control")),
 		world: world.New(world.Seed{
-			Organization: o.Organization, Assignments: o.Assignments, Region: o.Region, Delegated: o.DelegatedAdministrator,
+			Organization: o.Organization, Assignments: o.Assignments, Roles: o.Roles, Region: o.Region, Delegated: o.DelegatedAdministrator,
 			Timing: world.Timing{
 				Assignment: o.Behaviour.AssignmentTakes, Account: o.Behaviour.AccountTakes, Listing: o.Behaviour.ListingLag,
 			},

@@ -124,7 +124,7 @@ func (s *Sandbox) route(c *call, r *http.Request, body []byte) (wire.Protocol, *
 	if c.op = stsService.operation(form.Get("Action")); c.op == nil || form.Get("Version") != stsVersion {
 		return wire.Query, common(400, "InvalidAction", "Could not find operation "+form.Get("Action")+" for version "+form.Get("Version"))
 	}
-	c.document = wire.ParseValues(form)
+	c.document = wire.ParseQuery(form)
 	return wire.Query, nil
 }
 
@@ -281,6 +281,9 @@ func (c *call) readSubject() Subject {
 		Account:       org.AccountID(text("AccountId", "TargetId", "account_id")),
 		PermissionSet: text("PermissionSetArn", "ResourceArn", "role_name"),
 		Principal:     text("PrincipalId", "UserId", "GroupId"),
+	}
+	if arn, err := org.ParseARN(text("RoleArn")); err == nil {
+		subject.Account = org.AccountID(arn.Account)
 	}
 	if id := text("ResourceId", "ChildId"); org.ValidAccountID(id) {
 		subject.Account = org.AccountID(id)

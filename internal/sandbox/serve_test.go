@@ -126,7 +126,7 @@ func TestWhatNoServiceTakesIsRefused(t *testing.T) {
 		{"POST", "/", "SWBExternalService.ListInstances", long, 413, "RequestEntityTooLargeException"},
 		{"POST", "/token", "", long, 413, "RequestEntityTooLargeException"},
 		{"POST", "/", "", long, 413, "RequestEntityTooLargeException"},
-		{"POST", "/", "", []byte("Action=AssumeRole&Version=2011-06-15"), 400, "InvalidAction"},
+		{"POST", "/", "", []byte("Action=AssumeRoleWithSAML&Version=2011-06-15"), 400, "InvalidAction"},
 		{"POST", "/", "", []byte("Action=GetCallerIdentity&Version=2000-01-01"), 400, "InvalidAction"},
 		{"POST", "/", "", []byte("%zz=%"), 400, "InvalidAction"},
 		{"GET", "/none", "", nil, 404, "UnknownOperationException"},

@@ -104,15 +104,22 @@ func (s *Sandbox) decide(userCode string, how func(*device) error) error {
 // vend makes an access key for a role that a person has opened. It works until it expires, whatever becomes of the
 // assignment: AWS does not take sessions back.
 func (s *Sandbox) vend(now time.Time, role world.Role, set *world.PermissionSet, user string) (Credentials, time.Time) {
+	expires := now.Add(set.Session)
+	return s.open(now, expires, s.session(role.Account, role.Name, role.ID, user)), expires
+}
+
+// session is who holds a session of a role.
+func (s *Sandbox) session(account org.AccountID, role, id, name string) caller {
+	arn := org.ARN{Partition: s.world.Partition, Service: "sts", Account: string(account), Resource: "assumed-role/" + role + "/" + name}
+	return caller{account: account, user: id + ":" + name, arn: arn.String(), session: true}
+}
+
+// open makes a session's access key.
+func (s *Sandbox) open(now, expires time.Time, holder caller) Credentials {
 	maps.DeleteFunc(s.keys, func(_ string, k key) bool {
 		return !k.Expires.IsZero() && now.Sub(k.Expires) > 24*time.Hour // so long it is known as expired
 	})
-	expires := now.Add(set.Session)
 	made := Credentials{s.source.KeyID("ASIA"), s.source.Secret("role secret")[:40], s.source.Secret("session token") + s.source.Secret("session token")}
-	arn := org.ARN{Partition: s.world.Partition, Service: "sts", Account: string(role.Account), Resource: "assumed-role/" + role.Name + "/" + user}
-	s.keys[made.AccessKeyID] = key{
-		sigv4.Key{Secret: made.SecretAccessKey, SessionToken: made.SessionToken, Expires: expires},
-		caller{account: role.Account, user: role.ID + ":" + user, arn: arn.String(), session: true},
-	}
-	return made, expires
+	s.keys[made.AccessKeyID] = key{sigv4.Key{Secret: made.SecretAccessKey, SessionToken: made.SessionToken, Expires: expires}, holder}
+	return made
 }

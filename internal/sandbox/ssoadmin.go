@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -32,7 +31,16 @@ var ssoAdminService = service{
 		{name: "ListTagsForResource", may: delegated, run: handle((*call).listTagsOfPermissionSet)},
 		{name: "GetInlinePolicyForPermissionSet", may: delegated, run: handle((*call).getInlinePolicy)},
 		{name: "PutInlinePolicyToPermissionSet", may: delegated, run: handle((*call).putInlinePolicy)},
+		{name: "DeleteInlinePolicyFromPermissionSet", may: delegated, run: handle((*call).deleteInlinePolicy)},
 		{name: "ListManagedPoliciesInPermissionSet", may: delegated, run: handle((*call).listManagedPolicies)},
+		{name: "AttachManagedPolicyToPermissionSet", may: delegated, run: handle((*call).attachManagedPolicy)},
+		{name: "DetachManagedPolicyFromPermissionSet", may: delegated, run: handle((*call).detachManagedPolicy)},
+		{name: "ListCustomerManagedPolicyReferencesInPermissionSet", may: delegated, run: handle((*call).listCustomerPolicies)},
+		{name: "AttachCustomerManagedPolicyReferenceToPermissionSet", may: delegated, run: handle((*call).attachCustomerPolicy)},
+		{name: "DetachCustomerManagedPolicyReferenceFromPermissionSet", may: delegated, run: handle((*call).detachCustomerPolicy)},
+		{name: "GetPermissionsBoundaryForPermissionSet", may: delegated, run: handle((*call).getBoundary)},
+		{name: "PutPermissionsBoundaryToPermissionSet", may: delegated, run: handle((*call).putBoundary)},
+		{name: "DeletePermissionsBoundaryFromPermissionSet", may: delegated, run: handle((*call).deleteBoundary)},
 		{name: "ListAccountAssignments", may: delegated, run: handle((*call).listAccountAssignments)},
 		{name: "ListAccountAssignmentsForPrincipal", may: management, run: handle((*call).listAssignmentsForPrincipal)},
 		{name: "ListAccountsForProvisionedPermissionSet", may: delegated, run: handle((*call).listAccountsForPermissionSet)},
@@ -59,6 +67,9 @@ var ssoAdminShapes = wire.NewShapes(wire.Shapes{
 	"AccountId":           {Min: 12, Max: 12, Pattern: `\d{12}`},
 	"Duration":            {Min: 1, Max: 100},
 	"InstanceArn":         {Min: 10, Max: 1224, Pattern: instanceARN},
+	"ManagedPolicyArn":    {Min: 20, Max: 2048, Pattern: `arn:aws(-[a-z]{1,5}){0,3}:iam::aws:policy((/[A-Za-z0-9\.,\+@=_-]+)*)/([A-Za-z0-9\.,\+=@_-]+)`},
+	"ManagedPolicyName":   {Min: 1, Max: 128, Pattern: `[\w+=,.@-]+`},
+	"ManagedPolicyPath":   {Min: 1, Max: 512, Pattern: `((/[A-Za-z0-9\.,\+@=_-]+)*)/`},
 	"MaxResults":          {Min: 1, Max: 100},
 	"PermissionSetArn":    {Min: 10, Max: 1224, Pattern: setARN},
 	"Description":         {Min: 1, Max: 700, Pattern: `[\x{0009}\x{000A}\x{000D}\x{0020}-\x{007E}\x{00A1}-\x{00FF}]*`},
@@ -305,54 +316,6 @@ func tagsOf(tags map[string]string) []tagAnswer {
 		all = append(all, tagAnswer{key, value})
 	}
 	return all
-}
-
-func (c *call) getInlinePolicy(in *permissionSetInput) (any, error) {
-	set, err := c.permissionSet(in.InstanceArn, in.PermissionSetArn, false)
-	if err != nil {
-		return nil, err
-	}
-	answer := map[string]any{}
-	if set.InlinePolicy != "" {
-		answer["InlinePolicy"] = set.InlinePolicy
-	}
-	return answer, nil
-}
-
-type putInlinePolicyInput struct {
-	InstanceArn      string `aws:"InstanceArn,required"`
-	PermissionSetArn string `aws:"PermissionSetArn,required"`
-	InlinePolicy     string `aws:"PolicyDocument,required"`
-}
-
-// putInlinePolicy checks that the policy is JSON, not that it is a policy.
-func (c *call) putInlinePolicy(in *putInlinePolicyInput) (any, error) {
-	set, err := c.permissionSet(in.InstanceArn, in.PermissionSetArn, true)
-	if err != nil {
-		return nil, err
-	}
-	if !json.Valid([]byte(in.InlinePolicy)) {
-		return nil, invalid("The policy document is not valid JSON.")
-	}
-	set.InlinePolicy = in.InlinePolicy
-	c.changed = true
-	return struct{}{}, nil
-}
-
-type listOfSetInput struct {
-	InstanceArn      string `aws:"InstanceArn,required"`
-	PermissionSetArn string `aws:"PermissionSetArn,required"`
-	MaxResults       int    `aws:"MaxResults"`
-	NextToken        string `aws:"Token"`
-}
-
-// listManagedPolicies is always empty: no operation of the sandbox attaches one.
-func (c *call) listManagedPolicies(in *listOfSetInput) (any, error) {
-	if _, err := c.permissionSet(in.InstanceArn, in.PermissionSetArn, false); err != nil {
-		return nil, err
-	}
-	part, next, err := page(c, []string{}, itself, ssoPage, in.MaxResults, in.NextToken)
-	return listing("AttachedManagedPolicies", part, next), err
 }
 
 var isoPattern = regexp.MustCompile(`^P(?:(\d{1,3})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?$`)

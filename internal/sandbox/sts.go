@@ -12,9 +12,10 @@ const (
 	stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 )
 
-// stsService is the Security Token Service, of which only GetCallerIdentity is here. No permission is needed for that one.
+// stsService is the Security Token Service. GetCallerIdentity needs no permission, and whom AssumeRole lets in is said by the
+// role that is assumed.
 var stsService = service{
-	name: "sts", signing: "sts", protocol: wire.Query, shapes: wire.NewShapes(wire.Shapes{}),
+	name: "sts", signing: "sts", protocol: wire.Query, shapes: stsShapes,
 	invalid:   func(v wire.Violations) *wire.Error { return common(400, "ValidationError", v.String()) },
 	badToken:  func() *wire.Error { return common(400, "ValidationError", "The pagination token is not valid.") },
 	throttled: func() *wire.Error { return common(400, "Throttling", "Rate exceeded") },
@@ -22,6 +23,7 @@ var stsService = service{
 	denied:    func(why string) *wire.Error { return common(403, "AccessDenied", why) },
 	operations: []operation{
 		{name: "GetCallerIdentity", may: anybody, run: handle((*call).getCallerIdentity)},
+		{name: "AssumeRole", may: anybody, run: handle((*call).assumeRole)},
 	},
 }
 

@@ -191,6 +191,7 @@ type ApprovalsOutputBody struct {
 
 // ApproveBody defines model for ApproveBody.
 type ApproveBody struct {
+	// Comment One line of at most 500 characters
 	Comment *string `json:"comment,omitempty"`
 
 	// Minutes For fewer minutes than asked; 0 or absent: for what was asked
@@ -203,8 +204,10 @@ type AskBody struct {
 	Extends *string `json:"extends,omitempty"`
 
 	// Minutes How long, counted from when AWS confirms it; with extends, how much longer
-	Minutes int64   `json:"minutes"`
-	Reason  *string `json:"reason,omitempty"`
+	Minutes int64 `json:"minutes"`
+
+	// Reason One line of at most 500 characters
+	Reason *string `json:"reason,omitempty"`
 
 	// StartAt When it is to begin; at most 30 days ahead; once it is approved if left out
 	StartAt *time.Time `json:"startAt,omitempty"`
@@ -235,11 +238,13 @@ type AwayBody struct {
 
 // CommentBody defines model for CommentBody.
 type CommentBody struct {
+	// Comment One line of at most 500 characters
 	Comment *string `json:"comment,omitempty"`
 }
 
 // ConcludeBody defines model for ConcludeBody.
 type ConcludeBody struct {
+	// Comment One line of at most 500 characters
 	Comment *string `json:"comment,omitempty"`
 
 	// Wrong Whether something is wrong; then the comment says what
@@ -345,7 +350,7 @@ type Grant struct {
 	Failure *string `json:"failure,omitempty"`
 	Id      string  `json:"id"`
 
-	// LastMinute When the last session that it makes possible ends
+	// LastMinute When the last session that it makes possible ends; absent where the access existed before and stays
 	LastMinute *time.Time `json:"lastMinute,omitempty"`
 
 	// LastMinuteSure False while it is being ended: then it is the least that it can be
@@ -514,7 +519,7 @@ type Problem struct {
 	// Detail What is wrong, for people
 	Detail string `json:"detail"`
 
-	// Errors What is wrong with single values
+	// Errors All that is wrong with single values, of which detail is the first
 	Errors *[]string `json:"errors,omitempty"`
 
 	// Hint What to do, for people

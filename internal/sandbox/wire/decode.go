@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,6 +46,45 @@ func ParseValues(values url.Values) Document {
 	for name, v := range values {
 		if len(v) > 0 {
 			document[name] = Text(v[0])
+		}
+	}
+	return document
+}
+
+// ParseQuery reads a form of the query protocol, in which lists and structures are written by their paths: a list's items as
+// Tags.member.1, a structure's members as Tags.member.1.Key. Names that are not of this form stay as they are. An item counts
+// if all before it are there; what is deeper than a list of structures is not read.
+func ParseQuery(values url.Values) Document {
+	document := ParseValues(values)
+	lists := map[string]map[int]any{}
+	for _, path := range slices.Sorted(maps.Keys(document)) { // sorted, so that of two that cannot both be, the same one counts
+		name, rest, ok := strings.Cut(path, ".member.")
+		number, inner, structured := strings.Cut(rest, ".")
+		at, err := strconv.Atoi(number)
+		if !ok || err != nil {
+			continue
+		}
+		if lists[name] == nil {
+			lists[name] = map[int]any{}
+		}
+		items := lists[name]
+		switch members, isStructure := items[at].(map[string]any); {
+		case isStructure && structured:
+			members[inner] = document[path]
+		case items[at] != nil:
+		case structured:
+			items[at] = map[string]any{inner: document[path]}
+		default:
+			items[at] = document[path]
+		}
+	}
+	for name, items := range lists {
+		var list []any
+		for i := 1; items[i] != nil; i++ {
+			list = append(list, items[i])
+		}
+		if list != nil && document[name] == nil {
+			document[name] = list
 		}
 	}
 	return document

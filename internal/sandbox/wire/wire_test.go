@@ -119,6 +119,33 @@ func TestWhatHasTheWrongTypeCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestFormsOfTheQueryProtocolHoldListsByTheirPaths(t *testing.T) {
+	for form, want := range map[string]Document{
+		"Action=X&A.b=1":                                     {"Action": Text("X"), "A.b": Text("1")},
+		"K.member.2=b&K.member.1=a":                          {"K": []any{Text("a"), Text("b")}},
+		"K.member.1=a&K.member.3=c":                          {"K": []any{Text("a")}},
+		"K.member.2=b&K.member.x=c&K.member.0=d":             {},
+		"T.member.1.Key=k&T.member.1.Value=&T.member.2.Key=": {"T": []any{map[string]any{"Key": Text("k"), "Value": Text("")}, map[string]any{"Key": Text("")}}},
+		"T.member.1=x&T.member.1.Key=k":                      {"T": []any{Text("x")}},
+		"T=own&T.member.1=x":                                 {"T": Text("own")},
+		"T.member.1.A.member.1=x":                            {"T": []any{map[string]any{"A.member.1": Text("x")}}},
+	} {
+		values, err := url.ParseQuery(form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ParseQuery(values)
+		for name := range got {
+			if strings.Contains(name, ".member.") {
+				delete(got, name)
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %#v, not %#v", form, got, want)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"Name":"abc","Names":["a"],"Inner":{"Key":1},"Count":-1}`))
 	f.Add([]byte(`null`))

@@ -93,7 +93,7 @@ func (w *World) AddGroup(now time.Time, name, description string) (*Group, error
 	if _, taken := w.GroupNamed(name); taken {
 		return nil, fmt.Errorf("the group %q: %w", name, ErrExists)
 	}
-	g := &Group{org.Group{ID: org.GroupID(w.source.UUID("group")), Name: name}, description, now}
+	g := &Group{Group: org.Group{ID: org.GroupID(w.source.UUID("group")), Name: name}, Description: description, Created: now}
 	w.groups[g.ID] = g
 	return g, nil
 }

@@ -39,7 +39,19 @@ type PermissionSet struct {
 	Created      time.Time
 	RelayState   string
 	InlinePolicy string
+	Managed      []string // ARNs
+	Customers    []PolicyRef
+	Boundary     *Boundary
 	Tags         map[string]string
+}
+
+// PolicyRef names a customer managed policy, which is looked for in the account where the permission set is used.
+type PolicyRef struct{ Path, Name string }
+
+// Boundary is a permissions boundary: the ARN of a policy of AWS, or a customer managed one.
+type Boundary struct {
+	Managed  string
+	Customer *PolicyRef
 }
 
 // Person is a user of the identity store. Their groups are memberships.
@@ -57,7 +69,11 @@ type Group struct {
 	org.Group
 	Description string
 	Created     time.Time
+	External    []ExternalID
 }
+
+// ExternalID is what a group is called by the identity provider that provisions it.
+type ExternalID struct{ Issuer, ID string }
 
 // Membership says that a person is in a group.
 type Membership struct {
@@ -97,6 +113,7 @@ type World struct {
 	groupsOf    map[org.PersonID]map[org.GroupID]string // to the id of the membership
 	assignments map[org.Assignment]time.Time            // since when
 	roles       map[org.Target]Role
+	iamRoles    map[string]IAMRole // by ARN
 	history     []change
 	work
 }
@@ -105,6 +122,7 @@ type World struct {
 type Seed struct {
 	Organization org.Organization
 	Assignments  []org.Assignment
+	Roles        []org.Role
 	Region       string
 	Delegated    org.AccountID
 	Timing       Timing
@@ -124,10 +142,15 @@ func New(s Seed) *World {
 		ous: map[org.OUID]org.OU{}, ouTags: map[org.OUID]map[string]string{}, accounts: map[org.AccountID]*Account{},
 		sets: map[string]*PermissionSet{}, people: map[org.PersonID]*Person{}, groups: map[org.GroupID]*Group{},
 		memberships: map[string]Membership{}, groupsOf: map[org.PersonID]map[org.GroupID]string{}, assignments: map[org.Assignment]time.Time{}, roles: map[org.Target]Role{},
-		work: newWork(),
+		iamRoles: map[string]IAMRole{},
+		work:     newWork(),
 	}
 	for _, ou := range o.OUs {
 		w.ous[ou.ID] = ou
+		w.ouTags[ou.ID] = maps.Clone(ou.Tags)
+	}
+	for _, r := range s.Roles {
+		w.addIAMRole(r)
 	}
 	for _, a := range o.Accounts {
 		w.addAccount(a, "", w.Created, false)
