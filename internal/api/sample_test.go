@@ -128,7 +128,10 @@ func matching(re *syntax.Regexp, least int) string {
 			all += matching(sub, least)
 		}
 		return all
-	default: // what may be left out
-		return ""
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return "x"
+	case syntax.OpNoMatch, syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText, syntax.OpWordBoundary,
+		syntax.OpNoWordBoundary, syntax.OpStar, syntax.OpQuest, syntax.OpRepeat: // places, and what may be left out
 	}
+	return ""
 }
