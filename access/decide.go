@@ -22,7 +22,7 @@ func (r Request) Approve(by org.Person, comment string, minutes int, in rules.Se
 		return Change{}, err
 	}
 	if minutes < 0 || minutes > r.Minutes {
-		return Change{}, problem(ErrInvalid, "%s asks for %s; it can be approved for that or for less", r.ID, rules.Short(r.Duration()))
+		return Change{}, problem(ErrInvalid, "%s asks for %s; it can be approved for that or for less", r.ID, rules.Short(r.Duration())).hint("leave the minutes out to approve what was asked for")
 	}
 	var agreed, approved []int
 	c := Change{Request: &d.request}

@@ -198,7 +198,7 @@ func Ask(by org.Person, w Wish, in rules.Set, now time.Time, newID func(kind str
 		l := Line{Number: i + 1, State: Pending, Target: PlaceOf(t, in.Organization()), Minutes: r.Minutes}
 		d := in.Judge(by, r.ask(l))
 		if d.Allowed {
-			d = w.extension(d, now)
+			d = w.extension(d, in.Overdue(by.ID) == "", now)
 		}
 		if !d.Allowed {
 			refused = append(refused, fmt.Sprintf("%s: %s", l.Target, strings.Join(d.Why, "; ")))
@@ -237,8 +237,9 @@ func (w Wish) extended() *Extended {
 }
 
 // extension changes what the rules say to a wish that extends a grant: it may need nobody, up to what the rule lets be
-// extended freely; and nothing reaches further ahead than the rule gives at once.
-func (w Wish) extension(d rules.Decision, now time.Time) rules.Decision {
+// extended freely, unless its person gets nothing automatically, or it is sensitive and nobody would look at it afterwards; and
+// nothing reaches further ahead than the rule gives at once.
+func (w Wish) extension(d rules.Decision, automatic bool, now time.Time) rules.Decision {
 	g := w.Extends
 	if g == nil {
 		return d
@@ -248,7 +249,7 @@ func (w Wish) extension(d rules.Decision, now time.Time) rules.Decision {
 			"%s gives at most %s at once, and %s are left of %s", d.Rule, rules.Short(d.Longest), rules.Short(left.Truncate(time.Minute)), g.ID)}}
 	}
 	freely := time.Duration(g.Freely)*time.Minute + w.Duration
-	if d.Needs.Approvals > 0 && d.Rule.Digest == g.Rule.Digest && freely <= d.Extend {
+	if automatic = automatic && (!d.Sensitive || d.Review != nil); automatic && d.Needs.Approvals > 0 && d.Rule.Digest == g.Rule.Digest && freely <= d.Extend {
 		d.Needs = rules.Needs{Automatic: fmt.Sprintf("%s lets it be extended by %s in all without being approved anew", d.Rule, rules.Short(d.Extend))}
 		d.Nobody = ""
 	}
@@ -358,7 +359,7 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 	case !w.Start.IsZero() && !w.Start.After(now):
 		return problem(ErrInvalid, "the start %s has passed", w.Start.Format(time.RFC3339)).hint("leave it out to begin at once")
 	case w.Start.After(now.Add(Ahead)):
-		return problem(ErrInvalid, "the start %s is more than %d days ahead", w.Start.Format(time.RFC3339), int(Ahead.Hours()/24))
+		return problem(ErrInvalid, "the start %s is more than %d days ahead", w.Start.Format(time.RFC3339), int(Ahead.Hours()/24)).hint("ask nearer to it")
 	case len(w.Targets) == 0:
 		return problem(ErrInvalid, "no account and permission set was named").hint("name at least one of each")
 	case len(w.Targets) > MaxLines:

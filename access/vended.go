@@ -22,14 +22,14 @@ func (g Grant) MayVend(by Named, lasts time.Duration, narrower string, now time.
 	case g.State != Active || !now.Before(g.EndsAt):
 		return Vending{}, problem(ErrOver, "%s is %s, not active", g.ID, g.State)
 	case lasts != 0 && (lasts < SessionLeast || lasts > SessionMost):
-		return Vending{}, problem(ErrInvalid, "credentials last from %d to %d minutes", int(SessionLeast.Minutes()), int(SessionMost.Minutes()))
+		return Vending{}, problem(ErrInvalid, "credentials last from %d to %d minutes", int(SessionLeast.Minutes()), int(SessionMost.Minutes())).hint("leave it out to have them for as long as can be")
 	}
 	if lasts == 0 { // as long as the grant, as far as AWS lets them
 		lasts = min(max(g.EndsAt.Sub(now).Truncate(time.Second), SessionLeast), SessionMost)
 	}
 	v := Vending{Target: g.Target.Target, Person: g.Person, Grant: g.ID, Request: g.Request, Lasts: lasts, End: g.EndsAt, Narrower: narrower}
 	if _, err := v.Policy(); err != nil {
-		return Vending{}, problem(ErrInvalid, "%v", err)
+		return Vending{}, err
 	}
 	return v, nil
 }

@@ -47,6 +47,9 @@ type Shift struct {
 	Asked  time.Time
 }
 
+// Overdue returns the id of a review of what p did that is overdue, or nothing. Until it is done, p gets nothing automatically.
+func (s Set) Overdue(p org.PersonID) string { return s.facts.Overdue[p] }
+
 // Believing returns the set as if every service said yes to a ticket.
 func (s Set) Believing(ticket string) Set {
 	if ticket == "" || !s.Ready() {

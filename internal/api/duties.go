@@ -161,7 +161,7 @@ func (s *Server) conveniences() {
 	add(s, http.MethodPost, "/v1/favourites", "favour", "Keep a request of yours under a name", func(ctx context.Context, in *struct {
 		Body struct {
 			Name    string `json:"name" maxLength:"40"`
-			Request string `json:"request" maxLength:"40"`
+			Request string `json:"request" maxLength:"40" pattern:"^req-[0-9a-z]+$"`
 		}
 	},
 	) (*struct{ Body Favourite }, error) {

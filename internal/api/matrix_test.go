@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sparekey/access"
 	"sparekey/internal/api/client"
@@ -43,13 +44,30 @@ var foreign = map[string][7]int{
 	"listApprovals": {200, 200, 200, 200, 200, 403, 401},
 	"listGrants":    {200, 200, 200, 200, 200, 403, 401},
 	"ask":           {200, 200, 200, 403, 403, 403, 401},
+
+	"listReviews":    {200, 200, 200, 200, 200, 403, 401},
+	"getReview":      {200, 200, 404, 200, 200, 403, 401},
+	"conclude":       {403, 200, 404, 403, 403, 403, 401},
+	"listAbsences":   {200, 200, 200, 200, 200, 403, 401},
+	"away":           {200, 200, 200, 200, 200, 403, 401}, // one's own absence only
+	"back":           {200, 200, 200, 200, 200, 403, 401},
+	"listFavourites": {200, 200, 200, 200, 200, 403, 401},
+	"favour":         {200, 403, 404, 403, 403, 403, 401}, // of dana's request
+	"disfavour":      {200, 404, 404, 404, 404, 403, 401}, // everybody's names are their own
+	"vend":           {200, 404, 404, 403, 403, 403, 401},
+	"listGroups":     {403, 403, 403, 200, 200, 403, 401},
+	"prepareGroup":   {403, 403, 403, 200, 403, 403, 401},
 }
 
 // own is the same for what is one's own. Nobody but developers has a request; the approver's own waits for another one.
 var own = map[string]map[string]int{
-	"kim":  {"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "why": 200},
-	"lena": {"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "why": 200},
-	"amy":  {"why": 200}, "ana": {"why": 200}, "dino": {"why": 403},
+	"kim": {
+		"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "why": 200, "getReview": 200, "conclude": 403, "favour": 200, "disfavour": 200, "vend": 200,
+	},
+	"lena": {
+		"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "why": 200, "getReview": 200, "conclude": 403, "favour": 200, "disfavour": 200, "vend": 200,
+	},
+	"amy": {"why": 200}, "ana": {"why": 200}, "dino": {"why": 403},
 }
 
 var columns = []string{"dana", "kim", "lena", "amy", "ana", "dino", ""}
@@ -109,13 +127,19 @@ func (r *rig) try(t *testing.T, c cell, status int) {
 func (r *rig) call(c cell) func() got {
 	r.Helper()
 	as, ctx := r.as(c.user), r.Context()
-	request, grant := "req-000000", "g-000000"
+	request, grant, review := "req-000000", "g-000000", "rev-000000"
 	if c.whose == "dana" || c.whose == "kim" || c.whose == "lena" {
 		switch c.operation {
-		case "getRequest", "approve", "reject", "withdraw":
+		case "getRequest", "approve", "reject", "withdraw", "favour":
 			request = r.ask(c.whose).Id
 		case "end":
 			grant = r.approved(c.whose).Id
+		case "vend":
+			grant = r.holding(c.whose, deployer).ID
+		case "getReview", "conclude":
+			review = reviewOfGrant(r.holding(c.whose, reviewed))
+		case "disfavour":
+			r.favoured(c.whose, "often")
 		}
 	}
 	calls := map[string]func() (*http.Response, error){
@@ -134,6 +158,25 @@ func (r *rig) call(c cell) func() got {
 		},
 		"ask": func() (*http.Response, error) {
 			return as.Ask(ctx, &client.AskParams{IdempotencyKey: rand.Text()}, wish(30, "play ReadOnly"))
+		},
+
+		"listReviews":  func() (*http.Response, error) { return as.ListReviews(ctx, &client.ListReviewsParams{}) },
+		"getReview":    func() (*http.Response, error) { return as.GetReview(ctx, review) },
+		"conclude":     func() (*http.Response, error) { return as.Conclude(ctx, review, client.ConcludeBody{}) },
+		"listAbsences": func() (*http.Response, error) { return as.ListAbsences(ctx) },
+		"away": func() (*http.Response, error) {
+			return as.Away(ctx, client.AwayBody{Until: r.clock.Now().Add(time.Hour)})
+		},
+		"back":           func() (*http.Response, error) { return as.Back(ctx) },
+		"listFavourites": func() (*http.Response, error) { return as.ListFavourites(ctx) },
+		"favour": func() (*http.Response, error) {
+			return as.Favour(ctx, client.FavourRequest{Name: "often", Request: request})
+		},
+		"disfavour":  func() (*http.Response, error) { return as.Disfavour(ctx, "often") },
+		"vend":       func() (*http.Response, error) { return as.Vend(ctx, grant, client.VendBody{}) },
+		"listGroups": func() (*http.Response, error) { return as.ListGroups(ctx) },
+		"prepareGroup": func() (*http.Response, error) {
+			return as.PrepareGroup(ctx, client.AskTarget{Account: "play", PermissionSet: "Admin"})
 		},
 	}
 	return func() got { return r.read(calls[c.operation]()) }
@@ -191,14 +234,15 @@ func (r *rig) same(what string, grants []client.Grant, want []string) {
 func TestWhatIsNotForTheseEyesIsNotThere(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	request, grant := r.ask("dana").Id, r.approved("dana").Id
-	anyID := regexp.MustCompile(`(req|g)-[0-9a-z]{6}`)
-	for _, path := range []string{"GET /v1/requests/" + request, "POST /v1/requests/" + request + "/approve", "POST /v1/requests/" + request + "/withdraw", "POST /v1/grants/" + grant + "/end"} {
+	request, grant, session, review := r.ask("dana").Id, r.approved("dana").Id, r.holding("dana", deployer).ID, reviewOfGrant(r.holding("dana", reviewed))
+	anyID := regexp.MustCompile(`(req|g|rev)-[0-9a-z]{6}`)
+	for _, path := range []string{
+		"GET /v1/requests/" + request, "POST /v1/requests/" + request + "/approve {}", "POST /v1/requests/" + request + "/withdraw {}", "POST /v1/grants/" + grant + "/end {}",
+		"GET /v1/reviews/" + review, "POST /v1/reviews/" + review + `/conclude {"wrong":false}`, "POST /v1/grants/" + session + "/credentials {}",
+		"POST /v1/grants/" + grant + "/credentials {}",
+	} {
 		method, there, _ := strings.Cut(path, " ")
-		body := ""
-		if method == http.MethodPost {
-			body = "{}"
-		}
+		there, body, _ := strings.Cut(there, " ")
 		not := anyID.ReplaceAllString(there, "$1-zzzzzz")
 		a, b := r.raw("lena", method, there, body), r.raw("lena", method, not, body)
 		a.text, b.text = anyID.ReplaceAllString(a.text, "ID"), anyID.ReplaceAllString(b.text, "ID")

@@ -320,6 +320,9 @@ func wishOf(in AskBody, key string) broker.Wish {
 	w := broker.Wish{Duration: time.Duration(in.Minutes) * time.Minute, Reason: in.Reason, Ticket: in.Ticket, Extends: in.Extends, Key: key}
 	if in.StartAt != nil {
 		w.Start = *in.StartAt
+		if w.Start.Before(time.UnixMilli(1)) { // the zero time would not be a start in the past, but none
+			w.Start = time.UnixMilli(1)
+		}
 	}
 	for _, t := range in.Targets {
 		w.Targets = append(w.Targets, broker.Names{Account: t.Account, PermissionSet: t.PermissionSet})

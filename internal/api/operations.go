@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ type AskBody struct {
 	Reason  string      `json:"reason,omitempty" doc:"One line of at most 500 characters"`
 	Ticket  string      `json:"ticket,omitempty" maxLength:"64"`
 	StartAt *time.Time  `json:"startAt,omitempty" doc:"When it is to begin; at most 30 days ahead; once it is approved if left out"`
-	Extends string      `json:"extends,omitempty" maxLength:"40" doc:"The id of a live grant of yours that is to last longer"`
+	Extends string      `json:"extends,omitempty" maxLength:"40" pattern:"^g-[0-9a-z]+$" doc:"The id of a live grant of yours that is to last longer"`
 }
 
 // AskTarget names a target.
@@ -71,7 +72,7 @@ func add[I, O any](s *Server, method, path, id, summary string, handle func(cont
 			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
 		},
 	}, func(ctx context.Context, in *I) (*O, error) {
-		reach(ctx)
+		reach(ctx, true)
 		out, err := handle(ctx, in)
 		return out, s.fail(err)
 	})
@@ -110,14 +111,17 @@ func (s *Server) operations() {
 	s.duties()
 }
 
-// pageOf reads the place in a listing that a cursor names.
-func pageOf(cursor string) (broker.Page, error) {
+var anID = regexp.MustCompile(`^(req|g)-[0-9a-z]+$`)
+
+// pageOf reads the place in a listing that a cursor names. One that names none does not reach the listing.
+func pageOf(ctx context.Context, cursor string) (broker.Page, error) {
 	if cursor == "" {
 		return broker.Page{}, nil
 	}
 	ms, id, ok := strings.Cut(cursor, "-")
 	at, err := strconv.ParseInt(ms, 36, 64)
-	if !ok || err != nil || id == "" {
+	if !ok || err != nil || !anID.MatchString(id) {
+		reach(ctx, false)
 		return broker.Page{}, &access.Problem{Kind: access.ErrInvalid, Message: "the cursor is none of this server's", Hint: "begin at the first page"}
 	}
 	return broker.Page{At: time.UnixMilli(at).UTC(), ID: id}, nil
@@ -206,7 +210,7 @@ func (s *Server) listRequests(ctx context.Context, in *struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 },
 ) (*requestsOutput, error) {
-	from, err := pageOf(in.After)
+	from, err := pageOf(ctx, in.After)
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +287,7 @@ func (s *Server) listGrants(ctx context.Context, in *struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
 },
 ) (*grantsOutput, error) {
-	from, err := pageOf(in.After)
+	from, err := pageOf(ctx, in.After)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,13 @@ func TestEveryOperationWorksThroughTheGeneratedClient(t *testing.T) {
 	r.whyAndWhyNot()
 	r.oneLife()
 	r.otherEnds()
+	r.pagesOfWhatWasAsked()
+	r.absence()
+	r.lookedAt()
+	r.often()
+	r.sessions()
+	r.byMembership()
+	r.longer()
 	for path, methods := range r.contract.Paths {
 		for method, op := range methods {
 			if !r.contract.seen[op.ID+" 200"] {
@@ -41,7 +48,8 @@ func (r *rig) looksAround() {
 		r.Errorf("the status is %+v", s)
 	}
 	all := r.offers("dana", "", "")
-	if want := "payments-prod PowerUser 1h0m0s/1 4h0m0s/2, play PowerUser 8h0m0s/0, play ReadOnly 8h0m0s/0, shop-prod PowerUser 1h0m0s/1 4h0m0s/2"; all != want {
+	if want := "payments-prod PowerUser 1h0m0s/1 4h0m0s/2, payments-prod ReadOnly 1h0m0s/1, play Admin 1h0m0s/0, play PowerUser 8h0m0s/0, play ReadOnly 8h0m0s/0, " +
+		"play role/Deployer 2h0m0s/0, shop-prod PowerUser 1h0m0s/1 4h0m0s/2, shop-prod ReadOnly 1h0m0s/0"; all != want {
 		r.Errorf("dana may ask for %s\nwant %s", all, want)
 	}
 	if some := r.offers("dana", "team=pay", "power"); some != "payments-prod PowerUser 1h0m0s/1 4h0m0s/2" {

@@ -18,7 +18,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 	log := &lines{}
 	s := &Server{log: slog.New(slog.NewTextHandler(log, nil))}
 	for kind, status := range map[error]int{
-		access.ErrInvalid: 400, access.ErrRefused: 403, access.ErrUnknown: 404, access.ErrOver: 409, access.ErrUnavailable: 503,
+		access.ErrInvalid: 400, access.ErrRefused: 403, access.ErrUnknown: 404, access.ErrOver: 409, access.ErrTooMany: 429, access.ErrUnavailable: 503,
 	} {
 		var p *Problem
 		err := s.fail(fmt.Errorf("deciding: %w", &access.Problem{Kind: kind, Message: "what", Hint: "do"}))

@@ -184,7 +184,7 @@ func TestOneOfTwoApprovalsDoesNotCountTwice(t *testing.T) {
 	}
 	before := r.dump()
 	g := r.read(r.as("kim").Approve(t.Context(), id, client.ApproveBody{}))
-	if p := g.problem(t); g.status != http.StatusForbidden || !strings.Contains(p.Detail, "you approved it already") {
+	if p := g.problem(t); g.status != http.StatusForbidden || !strings.Contains(p.Detail, "kim approved it already") {
 		t.Errorf("twice: %d %s", g.status, g.text)
 	}
 	r.unchanged(before)

@@ -171,10 +171,10 @@ type visit struct{ reached bool } // whether it reached a command, which records
 
 type visitKey struct{}
 
-// reach notes that a request was understood and is now the broker's.
-func reach(ctx context.Context) {
+// reach notes whether a request was understood and is now the broker's.
+func reach(ctx context.Context, reached bool) {
 	if v, ok := ctx.Value(visitKey{}).(*visit); ok {
-		v.reached = true
+		v.reached = reached
 	}
 }
 

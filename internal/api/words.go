@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
@@ -30,6 +31,7 @@ func init() {
 	validation.MsgExpectedMaxLength = "at most %d characters are taken"
 	validation.MsgExpectedMinItems = "at least %d are needed"
 	validation.MsgExpectedMaxItems = "at most %d are taken"
+	validation.MsgExpectedRFC3339DateTime = "a time as in 2026-11-30T09:00:00Z is expected"
 	validation.MsgExpectedMatchPattern = "it does not have the form %s"
 }
 
@@ -53,6 +55,7 @@ func inOurWords(status int, message string, errs ...error) huma.StatusError {
 // parsing are huma's words for parameters that do not parse.
 var parsing = map[string]string{
 	"invalid integer": "a whole number is expected", "invalid boolean": "true or false is expected", "unknown query parameter": "there is no such parameter",
+	"invalid date/time for format " + time.RFC3339: "a time as in 2026-11-30T09:00:00Z is expected", "invalid date/time for format " + time.RFC3339Nano: "a time as in 2026-11-30T09:00:00Z is expected",
 }
 
 func wordsOf(err error) string {

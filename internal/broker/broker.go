@@ -264,8 +264,13 @@ func found(err error, kind, id string) error {
 
 func unknown(kind, id string) error {
 	hint := "`sparekey requests` lists what you asked for, `sparekey approvals` what you may decide"
-	if kind == "grant" {
+	switch kind {
+	case "grant":
 		hint = "`sparekey grants --all` lists the grants that you may see"
+	case "review":
+		hint = "`sparekey reviews` lists what waits for you, and what is about you"
+	case "favourite":
+		hint = "`sparekey access favourites` lists what you have kept"
 	}
 	return &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s %s for you", kind, id), Hint: hint}
 }

@@ -99,7 +99,7 @@ func asksOf(w access.Wish) []rules.Ask {
 // extending turns a wish into one that extends a grant of the caller.
 func (b *Broker) extending(ctx context.Context, by org.Person, w Wish, wish *access.Wish) error {
 	if len(w.Targets) > 0 || !w.Start.IsZero() {
-		return &access.Problem{Kind: access.ErrInvalid, Message: "an extension has neither targets nor a start of its own"}
+		return &access.Problem{Kind: access.ErrInvalid, Message: "an extension has neither targets nor a start of its own", Hint: "leave them out, or ask without extending"}
 	}
 	var g access.Grant
 	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { g, err = tx.Grant(w.Extends); return err }); err != nil {
@@ -293,7 +293,26 @@ func (b *Broker) deciding(ctx context.Context, by org.Person, id string) (rules.
 		b.Log.Error("somebody who approved before could not be looked up", "request", id, "error", err)
 		return f, &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not say at the moment whether those who approved before still may", Hint: "try again in a moment"}
 	}
-	return f, nil
+	return f, b.lenders(ctx, &f, by)
+}
+
+// lenders looks up live those who are away and whose say the caller has: a say is worth what its owner's is at the click.
+func (b *Broker) lenders(ctx context.Context, f *rules.Facts, by org.Person) error {
+	var all []rules.Delegation
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { all, err = tx.Delegations(f.Now); return err }); err != nil {
+		return err
+	}
+	var from []access.Approval
+	for _, d := range all {
+		if d.To.ID == by.ID {
+			from = append(from, access.Approval{Vote: rules.Vote{By: d.From}})
+		}
+	}
+	if err := b.givers(ctx, f, from); err != nil {
+		b.Log.Error("somebody who is away could not be looked up", "delegate", by.User, "error", err)
+		return &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not say at the moment whether those whose say you have still may decide", Hint: "try again in a moment"}
+	}
+	return nil
 }
 
 // live is the caller as the directory describes them at this moment: who may approve is resolved at the click.

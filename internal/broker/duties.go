@@ -181,18 +181,10 @@ type Duty struct {
 
 // Review reads one review.
 func (b *Broker) Review(ctx context.Context, id string) (Duty, error) {
-	var d Duty
 	by, err := b.person(ctx)
+	var d Duty
 	if err == nil {
-		err = b.view(ctx, func(tx *store.Tx, set rules.Set) error {
-			if d.Review, err = tx.Review(id); err != nil {
-				return found(err, "review", id)
-			}
-			if d.Yours = set.Ready() && d.MayConclude(by, set) == ""; !d.Yours && !d.Concerns(by) && !b.sees(by) {
-				return unknown("review", id)
-			}
-			return nil
-		})
+		d, err = b.review(ctx, by, id)
 	}
 	if err != nil {
 		return Duty{}, b.refuse(ctx, "read", audit.Subject{Kind: "review", ID: id}, err)
@@ -200,18 +192,50 @@ func (b *Broker) Review(ctx context.Context, id string) (Duty, error) {
 	return d, nil
 }
 
+// review reads a review, and refuses one that is not for these eyes as if it did not exist.
+func (b *Broker) review(ctx context.Context, by org.Person, id string) (d Duty, err error) {
+	err = b.view(ctx, func(tx *store.Tx, set rules.Set) error {
+		if d.Review, err = tx.Review(id); err != nil {
+			return found(err, "review", id)
+		}
+		able := set.Ready() && d.MayConclude(by, set) == ""
+		if !able && !d.Concerns(by) && !b.sees(by) {
+			return unknown("review", id)
+		}
+		d.Yours = able && d.State == access.ReviewOpen
+		return nil
+	})
+	return d, err
+}
+
 // Conclude is the caller's judgement of what was done with a grant.
 func (b *Broker) Conclude(ctx context.Context, id string, wrong bool, comment string) (access.Review, error) {
-	by, err := b.live(ctx)
-	var c access.Change
-	if err == nil {
-		_, err = b.Review(ctx, id) // or it is not for these eyes
-	}
+	r, err := b.conclude(ctx, id, wrong, comment)
 	if err != nil {
 		return access.Review{}, b.refuse(ctx, "review", audit.Subject{Kind: "review", ID: id}, err)
 	}
+	return r, nil
+}
+
+func (b *Broker) conclude(ctx context.Context, id string, wrong bool, comment string) (access.Review, error) {
+	known, err := b.person(ctx)
+	if err != nil {
+		return access.Review{}, err
+	}
+	by, err := b.live(ctx)
+	if err != nil {
+		return access.Review{}, err
+	}
+	if _, err := b.review(ctx, known, id); err != nil {
+		if _, err := b.review(ctx, by, id); err != nil {
+			return access.Review{}, err
+		}
+	}
 	f := b.heard(ctx)
-	c, err = b.update(ctx, func(tx *store.Tx) (access.Change, error) {
+	if err := b.lenders(ctx, &f, by); err != nil {
+		return access.Review{}, err
+	}
+	c, err := b.update(ctx, func(tx *store.Tx) (access.Change, error) {
 		r, err := tx.Review(id)
 		if err != nil {
 			return access.Change{}, err
@@ -223,7 +247,7 @@ func (b *Broker) Conclude(ctx context.Context, id string, wrong bool, comment st
 		return r.Conclude(by, wrong, comment, set, f.Now)
 	})
 	if err != nil {
-		return access.Review{}, b.refuse(ctx, "review", audit.Subject{Kind: "review", ID: id}, found(err, "review", id))
+		return access.Review{}, found(err, "review", id)
 	}
 	return c.Reviews[0], nil
 }

@@ -49,12 +49,12 @@ func (b *Broker) prepareGroup(ctx context.Context, n Names) (access.LentGroup, e
 	place := access.PlaceOf(t, set.Organization())
 	switch {
 	case b.Groups == nil:
-		return access.LentGroup{}, &access.Problem{Kind: access.ErrUnavailable, Message: "this server makes no groups"}
+		return access.LentGroup{}, &access.Problem{Kind: access.ErrUnavailable, Message: "this server makes no groups", Hint: "rules may lend by assignment"}
 	case t.Account == set.Organization().Organization().ManagementAccount:
-		return access.LentGroup{}, &access.Problem{Kind: access.ErrRefused, Message: "the management account is not lent by membership"}
+		return access.LentGroup{}, &access.Problem{Kind: access.ErrRefused, Message: "the management account is not lent by membership", Hint: "rules may lend it by assignment"}
 	}
 	if _, is := set.Organization().PermissionSet(t.PermissionSet); !is {
-		return access.LentGroup{}, &access.Problem{Kind: access.ErrInvalid, Message: "an IAM role is lent by sessions, not by membership"}
+		return access.LentGroup{}, &access.Problem{Kind: access.ErrInvalid, Message: "an IAM role is lent by sessions, not by membership", Hint: "a rule with `by: session` needs no group"}
 	}
 	g := access.LentGroup{Target: place, Name: access.GroupName(t.Account, place.PermissionSetName), MadeAt: b.Now().UTC()}
 	err = b.Store.Update(ctx, func(tx *store.Tx) error {
@@ -75,7 +75,7 @@ func (b *Broker) prepareGroup(ctx context.Context, n Names) (access.LentGroup, e
 func (b *Broker) administrator(ctx context.Context) (org.Person, error) {
 	by, err := b.person(ctx)
 	if err == nil && !b.administers(by) {
-		err = &access.Problem{Kind: access.ErrRefused, Message: "only administrators may do that"}
+		err = &access.Problem{Kind: access.ErrRefused, Message: "only administrators may do that", Hint: "`administrators` and `auditors` in the configuration say who they are"}
 	}
 	return by, err
 }
@@ -98,7 +98,7 @@ func (b *Broker) keepGroup(ctx context.Context, tx *store.Tx, g access.LentGroup
 func (b *Broker) LentGroups(ctx context.Context) (groups []access.LentGroup, err error) {
 	by, err := b.person(ctx)
 	if err == nil && !b.sees(by) {
-		err = &access.Problem{Kind: access.ErrRefused, Message: "administrators and auditors may see the groups that lend by membership"}
+		err = &access.Problem{Kind: access.ErrRefused, Message: "administrators and auditors may see the groups that lend by membership", Hint: "`administrators` and `auditors` in the configuration say who they are"}
 	}
 	if err != nil {
 		return nil, b.refuse(ctx, "groups", audit.Subject{Kind: "api"}, err)
@@ -156,23 +156,19 @@ func (b *Broker) makeGroup(ctx context.Context, g access.LentGroup) (access.Lent
 		return err
 	}()
 	if err != nil {
+		operation := next.Operation // none, where AWS did not assign it: then it is asked for anew
 		next = g
-		next.Trouble, kind = err.Error(), "group.hindered"
-		if g.Trouble == next.Trouble {
-			return g, fmt.Errorf("preparing the group %s: %w", g.Name, err)
-		}
+		next.Trouble, next.Operation, kind = clipped(err.Error()), operation, "group.hindered"
+		err = fmt.Errorf("preparing the group %s: %w", g.Name, err)
 	} else if next != g {
 		next.Trouble = ""
 	}
 	if next == g {
-		return g, nil
+		return g, err
 	}
 	keep := b.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return b.keepGroup(ctx, tx, next, kind, audit.From(ctx).Actor)
 	})
-	if err != nil {
-		err = fmt.Errorf("preparing the group %s: %w", g.Name, err)
-	}
 	return next, errors.Join(err, keep)
 }
 

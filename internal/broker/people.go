@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -39,11 +41,11 @@ func (b *Broker) away(ctx context.Context, until time.Time, delegate, note strin
 	d := rules.Delegation{From: rules.Named{ID: by.ID, User: by.User}, Since: now, Until: until, Note: note}
 	switch {
 	case !until.After(now):
-		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the end of the absence has passed"}
+		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the end of the absence has passed", Hint: "say when you will be back"}
 	case until.After(now.Add(longestAway)):
 		return d, &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("an absence lasts at most %d days", int(longestAway.Hours()/24)), Hint: "for longer, change the groups or the rules"}
-	case len(note) > access.MaxText || strings.ContainsFunc(note, func(c rune) bool { return !unicode.IsPrint(c) }):
-		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the note is too long, or holds what cannot be printed"}
+	case len([]rune(note)) > access.MaxText || strings.ContainsFunc(note, func(c rune) bool { return !unicode.IsPrint(c) }):
+		return d, &access.Problem{Kind: access.ErrInvalid, Message: "the note is too long, or holds what cannot be printed", Hint: fmt.Sprintf("one line of plain text, of at most %d characters", access.MaxText)}
 	}
 	if delegate != "" {
 		m := b.rules().Organization()
@@ -52,21 +54,31 @@ func (b *Broker) away(ctx context.Context, until time.Time, delegate, note strin
 		case !ok:
 			return d, nameless("person", delegate, m.Names().Users)
 		case p.ID == by.ID:
-			return d, &access.Problem{Kind: access.ErrInvalid, Message: "nobody is their own delegate"}
+			return d, &access.Problem{Kind: access.ErrInvalid, Message: "nobody is their own delegate", Hint: "name somebody else, or nobody"}
 		case p.Status != org.StatusEnabled:
-			return d, &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%s is not enabled in the directory", p.User)}
+			return d, &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%s is not enabled in the directory", p.User), Hint: "name somebody else, or nobody"}
 		}
 		d.To = rules.Named{ID: p.ID, User: p.User}
 	}
 	return d, b.Store.Update(ctx, func(tx *store.Tx) error {
+		all, err := tx.Delegations(now)
+		if err != nil {
+			return err
+		}
+		for _, was := range all {
+			if was.From.ID == d.From.ID && was.To.ID == d.To.ID && was.Until.Equal(d.Until) && was.Note == d.Note {
+				d = was // said before
+				return nil
+			}
+		}
 		if err := tx.PutDelegation(d); err != nil {
 			return err
 		}
-		return b.recordAbsence(ctx, tx, by, "person.away", map[string]string{"until": until.Format(time.RFC3339), "delegate": d.To.User, "note": note})
+		return b.recordPerson(ctx, tx, by, "person.away", map[string]string{"until": until.Format(time.RFC3339), "delegate": d.To.User, "note": note})
 	})
 }
 
-func (b *Broker) recordAbsence(ctx context.Context, tx *store.Tx, by org.Person, kind string, detail map[string]string) error {
+func (b *Broker) recordPerson(ctx context.Context, tx *store.Tx, by org.Person, kind string, detail map[string]string) error {
 	return tx.Append(audit.From(ctx), audit.Event{At: b.Now(), Kind: kind, Actor: actorOf(ctx, by), Subject: audit.Subject{Kind: "person", ID: string(by.ID)}, Detail: detail})
 }
 
@@ -80,7 +92,7 @@ func (b *Broker) Back(ctx context.Context) error {
 			} else if err != nil {
 				return err
 			}
-			return b.recordAbsence(ctx, tx, by, "person.back", nil)
+			return b.recordPerson(ctx, tx, by, "person.back", nil)
 		})
 	}
 	if err != nil {
@@ -117,45 +129,77 @@ func (b *Broker) Favourites(ctx context.Context) (all []Favourite, err error) {
 
 // Favour keeps a request of the caller under a name, to be asked for again.
 func (b *Broker) Favour(ctx context.Context, name, request string) (Favourite, error) {
-	f := Favourite{Name: name}
-	by, err := b.person(ctx)
-	if err == nil && !favouriteName.MatchString(name) {
-		err = &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%q is no name for a favourite", name), Hint: "small letters, digits and dashes, at most 40"}
-	}
-	if err == nil {
-		err = b.Store.Update(ctx, func(tx *store.Tx) error {
-			r, err := tx.Request(request)
-			if err != nil || r.Requester.ID != by.ID {
-				return errors.Join(unknown("request", request), err)
-			}
-			all, err := tx.Favourites(by.ID)
-			if err != nil {
-				return err
-			}
-			if len(all) >= mostFavourites {
-				return &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("you have %d favourites, and more are not kept", len(all))}
-			}
-			f.Minutes, f.Reason = r.Minutes, r.Reason
-			for _, l := range r.Lines {
-				f.Targets = append(f.Targets, l.Target.Target)
-			}
-			return tx.PutFavourite(by.ID, f)
-		})
-	}
+	f, err := b.favour(ctx, name, request)
 	if err != nil {
-		return f, b.refuse(ctx, "favourite", audit.Subject{Kind: "person"}, err)
+		return f, b.refuse(ctx, "favourite", audit.Subject{Kind: "person"}, found(err, "request", request))
 	}
 	return f, nil
+}
+
+func (b *Broker) favour(ctx context.Context, name, request string) (Favourite, error) {
+	f := Favourite{Name: name}
+	by, err := b.person(ctx)
+	if err == nil {
+		err = checkFavourite(name)
+	}
+	if err != nil {
+		return f, err
+	}
+	return f, b.Store.Update(ctx, func(tx *store.Tx) error {
+		r, err := tx.Request(request)
+		switch {
+		case err != nil:
+			return err
+		case r.Requester.ID != by.ID && (r.Concerns(by) || b.sees(by)):
+			return &access.Problem{Kind: access.ErrRefused, Message: fmt.Sprintf("%s is %s's request", r.ID, r.Requester.User), Hint: "favourites are made of what you asked for yourself"}
+		case r.Requester.ID != by.ID:
+			return unknown("request", request)
+		}
+		f.Minutes, f.Reason = r.Minutes, r.Reason
+		for _, l := range r.Lines {
+			f.Targets = append(f.Targets, l.Target.Target)
+		}
+		all, err := tx.Favourites(by.ID)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(was Favourite) bool { return was.Name == name })
+		if i < 0 && len(all) >= mostFavourites {
+			return &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("you have %d favourites, and more are not kept", len(all)), Hint: "forget one, or give one of their names"}
+		}
+		if i >= 0 && reflect.DeepEqual(all[i], f) {
+			return nil
+		}
+		if err := tx.PutFavourite(by.ID, f); err != nil {
+			return err
+		}
+		return b.recordPerson(ctx, tx, by, "person.favoured", map[string]string{"name": name, "request": request})
+	})
+}
+
+func checkFavourite(name string) error {
+	if favouriteName.MatchString(name) {
+		return nil
+	}
+	return &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%q is no name for a favourite", name), Hint: "small letters, digits and dashes, at most 40"}
 }
 
 // Disfavour forgets a favourite.
 func (b *Broker) Disfavour(ctx context.Context, name string) error {
 	by, err := b.person(ctx)
 	if err == nil {
-		err = b.Store.Update(ctx, func(tx *store.Tx) error { return tx.DropFavourite(by.ID, name) })
+		err = checkFavourite(name)
+	}
+	if err == nil {
+		err = b.Store.Update(ctx, func(tx *store.Tx) error {
+			if err := tx.DropFavourite(by.ID, name); err != nil {
+				return err
+			}
+			return b.recordPerson(ctx, tx, by, "person.disfavoured", map[string]string{"name": name})
+		})
 	}
 	if err != nil {
-		return b.refuse(ctx, "favourite", audit.Subject{Kind: "person"}, found(err, "favourite", name))
+		return b.refuse(ctx, "forget a favourite", audit.Subject{Kind: "person"}, found(err, "favourite", name))
 	}
 	return nil
 }
@@ -184,6 +228,12 @@ func (b *Broker) credentials(ctx context.Context, id string, lasts time.Duration
 	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { g, err = tx.Grant(id); return err }); err != nil {
 		return access.Credentials{}, err
 	}
+	switch mine := g.Person.ID == by.ID; {
+	case !mine && (g.MayEnd(by) == "" || b.sees(by)):
+		return access.Credentials{}, &access.Problem{Kind: access.ErrRefused, Message: fmt.Sprintf("%s is %s's grant, and its credentials are nobody else's", g.ID, g.Person.User), Hint: "`sparekey access list` shows what you may ask for"}
+	case !mine:
+		return access.Credentials{}, unknown("grant", id)
+	}
 	v, err := g.MayVend(rules.Named{ID: by.ID, User: by.User}, lasts, narrower, b.Now())
 	if err != nil {
 		return access.Credentials{}, err
@@ -197,7 +247,11 @@ func (b *Broker) credentials(ctx context.Context, id string, lasts time.Duration
 	made, err := vendor.Vend(call, v)
 	if err != nil {
 		b.Log.Error("credentials could not be made", "grant", id, "error", err)
-		return access.Credentials{}, &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not hand out credentials for it at the moment: " + err.Error(), Hint: "try again in a moment"}
+		problem := &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not hand out credentials for it at the moment", Hint: "try again in a moment"}
+		if errors.Is(err, access.ErrDenied) || errors.Is(err, access.ErrRejected) || errors.Is(err, access.ErrMissing) {
+			problem.Message, problem.Hint = "AWS does not hand out credentials for it", "the server's log has AWS's words; an administrator can mend it"
+		}
+		return access.Credentials{}, problem
 	}
 	_, err = b.update(context.WithoutCancel(ctx), func(tx *store.Tx) (access.Change, error) {
 		g, err := tx.Grant(id)

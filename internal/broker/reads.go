@@ -57,7 +57,10 @@ func (b *Broker) Offers(ctx context.Context, f OfferFilter) (offers []rules.Offe
 		offers, next, err = f.page(set, by)
 		return err
 	})
-	return offers, next, err
+	if err != nil {
+		return nil, "", b.refuse(ctx, "list", audit.Subject{Kind: "api"}, err)
+	}
+	return offers, next, nil
 }
 
 func (f OfferFilter) page(set rules.Set, by org.Person) (offers []rules.Offer, next string, err error) {
@@ -233,12 +236,15 @@ func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Gra
 	if err != nil {
 		return nil, next, b.refuse(ctx, "grants", audit.Subject{Kind: "api"}, err)
 	}
+	shown := func(g access.Grant) bool {
+		return (f.Ended || g.Live()) && (f.All || g.Person.ID == by.ID) && (g.MayEnd(by) == "" || b.sees(by))
+	}
 	err = b.Store.View(ctx, func(tx *store.Tx) (err error) {
 		switch {
 		case f.Ended && f.All:
-			grants, err = tx.GrantsBefore("", f.From, f.Most)
+			grants, next, err = f.page(tx, "", shown)
 		case f.Ended:
-			grants, err = tx.GrantsBefore(by.ID, f.From, f.Most)
+			grants, next, err = f.page(tx, by.ID, shown)
 		case !f.All:
 			grants, err = tx.GrantsOf(by.ID, 1000) // whoever holds more at once is not a person
 		default:
@@ -247,12 +253,7 @@ func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Gra
 		}
 		return err
 	})
-	if n := len(grants); f.Ended && n == f.Most {
-		next = Page{At: grants[n-1].ApprovedAt, ID: grants[n-1].ID}
-	}
-	grants = slices.DeleteFunc(grants, func(g access.Grant) bool {
-		return !f.Ended && !g.Live() || !f.All && g.Person.ID != by.ID || g.MayEnd(by) != "" && !b.sees(by)
-	})
+	grants = slices.DeleteFunc(grants, func(g access.Grant) bool { return !shown(g) })
 	grants = grants[:min(len(grants), f.Most)]
 	b.lengthen(grants)
 	return grants, next, err
@@ -272,6 +273,42 @@ func (b *Broker) lengthen(grants []access.Grant) {
 		}
 	}
 }
+
+// Of everybody's grants so many are read at once, and so many are looked through for one page.
+const (
+	grantsAtOnce = 500
+	grantsLooked = 10_000
+)
+
+// page looks for a page of those that are shown to the caller. The place of the next one is that of a grant that is shown, or
+// names none: it must not tell of one that is not for these eyes.
+func (f GrantFilter) page(tx *store.Tx, whose org.PersonID, shown func(access.Grant) bool) (grants []access.Grant, next Page, err error) {
+	most, from := max(f.Most, grantsAtOnce), f.From
+	for looked := 0; ; {
+		some, err := tx.GrantsBefore(whose, from, most)
+		if err != nil {
+			return nil, Page{}, err
+		}
+		for _, g := range some {
+			if from = (Page{At: g.ApprovedAt, ID: g.ID}); !shown(g) {
+				continue
+			}
+			if grants = append(grants, g); len(grants) == f.Most {
+				return grants, from, nil
+			}
+		}
+		looked += len(some)
+		switch {
+		case len(some) < most:
+			return grants, Page{}, nil
+		case looked >= grantsLooked:
+			return grants, Page{At: from.At, ID: afterEveryGrant}, nil
+		}
+	}
+}
+
+// afterEveryGrant comes after the id of every grant.
+const afterEveryGrant = "g-zzzzzzz"
 
 // Question asks why somebody may have something, or may not.
 type Question struct {
