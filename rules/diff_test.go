@@ -99,7 +99,7 @@ func TestADiffSaysWhoGainsAndLosesWhat(t *testing.T) {
 		},
 		"no reason": {
 			[]string{base}, []string{base + "|with: {reason: optional}"},
-			[]string{"4 people of developers get PowerUser in 3 accounts of Workloads/Prod with more without a reason: up to 1h, 1 of approvers; without a reason: up to 1h, 1 of approvers (before: up to 1h, 1 of approvers)"},
+			[]string{"4 people of developers get PowerUser in 3 accounts of Workloads/Prod with more without a reason: up to 1h, 1 of approvers, no reason needed (before: up to 1h, 1 of approvers)"},
 			"12 wider of people × targets, for 4 people", true, "",
 		},
 		"a group that is empty today": {[]string{base}, []string{base, "z|{groups: [ghosts]}|[PowerUser]|{ous: [/]}|for: 8h|approval: {automatic: true}"}, nil, "nothing changes for anybody", true, `rule "z" (rules.yaml:8) gives what no rule gave before`},

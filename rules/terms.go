@@ -73,8 +73,11 @@ func (n Needs) counts(p org.Person) bool {
 }
 
 func (t terms) String() string {
-	if len(t.reasonless) == 0 {
+	switch {
+	case len(t.reasonless) == 0:
 		return t.reasoned.String()
+	case t.reasoned.String() == t.reasonless.String():
+		return t.reasoned.String() + ", no reason needed"
 	}
 	return t.reasoned.String() + "; without a reason: " + t.reasonless.String()
 }

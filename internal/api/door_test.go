@@ -121,10 +121,14 @@ func TestAPersonWhoIsGoneIsRefusedByName(t *testing.T) {
 				if method == "post" {
 					body = "{}"
 				}
-				if op.ID == "ask" {
+				switch op.ID {
+				case "ask":
 					body = askBody
+				case "proposeRules", "diffRules":
+					body = `{"files":[{"name":"a.yaml","text":"rules: []"}]}`
 				}
 				path := strings.Replace(strings.Replace(path, "/grants/{id}", "/grants/g-000000", 1), "{id}", id, 1)
+				path = strings.Replace(path, "{digest}", noDigest, 1)
 				g := r.raw(user, strings.ToUpper(method), path+query, body, "Idempotency-Key", rand.Text())
 				if p := g.problem(t); g.status != http.StatusForbidden || !strings.HasPrefix(p.Detail, why) {
 					t.Errorf("%s to %s: %d %+v", op.ID, user, g.status, p)
@@ -140,6 +144,8 @@ func TestAPersonWhoIsGoneIsRefusedByName(t *testing.T) {
 var commands = map[string]string{
 	"me": "me", "status": "status", "listAccess": "list", "why": "why", "ask": "ask", "listRequests": "requests", "getRequest": "read", "approve": "approve", "reject": "reject",
 	"withdraw": "withdraw", "listApprovals": "approvals", "listGrants": "grants", "end": "end",
+	"listRules": "rules", "diffRules": "diff rules", "proposeRules": "propose rules", "getRules": "show rules", "agreeRules": "agree rules", "rejectRules": "reject rules",
+	"activateRules": "activate rules",
 }
 
 // recorded looks for the one event of a refusal since the first n: who, with what, which command, and why.

@@ -17,6 +17,7 @@ func TestEveryOperationWorksThroughTheGeneratedClient(t *testing.T) {
 	r.whyAndWhyNot()
 	r.oneLife()
 	r.otherEnds()
+	r.rulesChange()
 	for path, methods := range r.contract.Paths {
 		for method, op := range methods {
 			if !r.contract.seen[op.ID+" 200"] {

@@ -49,13 +49,10 @@ type wallClock struct{}
 func (wallClock) Now() time.Time                         { return time.Now() }
 func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// assemble opens the database, reads the rules, and joins the parts.
+// assemble opens the database, takes over the rules in force or those of the folder, and joins the parts.
 func assemble(ctx context.Context, s setup) (*server, error) {
 	c := s.config
-	book, err := config.ReadRules(c.Path(c.Rules.Text), c.Limits.Longest.Duration)
-	if err != nil {
-		return nil, err
-	}
+	files, unread := config.RuleFiles(c.Path(c.Rules.Text))
 	address, err := c.DatabaseAddress()
 	if err != nil {
 		return nil, err
@@ -76,7 +73,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	}
 	v.broker, err = broker.New(broker.Parts{
 		Store: db, Ways: map[access.Way]broker.Way{access.Assignment: aws.NewAssignments(connection, center)}, Directory: aws.NewDirectory(connection, center, missing),
-		Roles: rolesOf(c.Roles), Now: s.clock.Now, Random: rand.Reader, Log: s.log,
+		Roles: rolesOf(c.Roles), Now: s.clock.Now, Random: rand.Reader, Log: s.log, Longest: c.Limits.Longest.Duration,
 	})
 	if err == nil {
 		v.keeper, err = jobs.New(v.broker, db, s.clock, s.log, "sparekey-"+rand.Text()[:10], jobs.Options{
@@ -86,10 +83,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	}
 	ctx = audit.By(ctx, "start")
 	if err == nil {
-		err = v.broker.Enforce(ctx, book)
-	}
-	if err == nil {
-		err = v.broker.Follow(ctx)
+		err = v.broker.Begin(ctx, files, unread)
 	}
 	var tokens []api.Token
 	if err == nil {
@@ -163,19 +157,6 @@ func (s *server) listen(web *http.Server, l net.Listener) error {
 		return web.ServeTLS(l, s.config.Path(t.Certificate), s.config.Path(t.Key))
 	}
 	return web.Serve(l)
-}
-
-// reload reads the rules again. Rules that are not right change nothing.
-func (s *server) reload(ctx context.Context) {
-	book, err := config.ReadRules(s.config.Path(s.config.Rules.Text), s.config.Limits.Longest.Duration)
-	if err == nil {
-		err = s.broker.Enforce(audit.By(ctx, "reload"), book)
-	}
-	if err != nil {
-		s.log.Error("the rules were not reloaded; those before stay in force", "error", err)
-		return
-	}
-	s.log.Info("the rules were reloaded", "rules", len(book.Rules), "digest", book.Digest())
 }
 
 // logger makes the log as the configuration wants it.

@@ -60,7 +60,6 @@ func (a *app) demo(ctx context.Context, listen string) error {
 		return err
 	}
 	a.script(d, address)
-	defer reloading(ctx, s)()
 	return s.run(ctx, l)
 }
 
@@ -102,23 +101,23 @@ func (a *app) script(d *demo.Demo, address string) {
 
   server   %s
   AWS      %s  (simulated: %d accounts, %d permission sets, %d people)
-  rules    %s  (edit them; kill -HUP %d reloads)
+  rules    %s  (after an edit: %[7]s --as amy rules apply %[6]s)
 
 In a second terminal:
 
   1. What may dana ask for?
-       %[8]s --as dana access list --account payments
+       %[7]s --as dana access list --account payments
   2. She asks for production, and waits.
-       %[8]s --as dana access request --account payments-prod --permission-set PowerUser --for 30m --reason "INC-4711 rollback" --wait
+       %[7]s --as dana access request --account payments-prod --permission-set PowerUser --for 30m --reason "INC-4711 rollback" --wait
   3. In a third terminal, kim sees it and approves (put in the id that step 2 printed).
-       %[8]s --as kim approvals
-       %[8]s --as kim approve REQUEST
+       %[7]s --as kim approvals
+       %[7]s --as kim approve REQUEST
   4. Who holds what, and until which last minute?
-       %[8]s --as amy grants --all
+       %[7]s --as amy grants --all
   5. Why may eli not have it?
-       %[8]s --as amy why eli PowerUser payments-prod
+       %[7]s --as amy why eli PowerUser payments-prod
   6. dana is done (the id is in step 4).
-       %[8]s --as dana end GRANT
+       %[7]s --as dana end GRANT
 
 The same organization, seen by the AWS CLI:
 
@@ -128,7 +127,7 @@ The same organization, seen by the AWS CLI:
 
 People to be: dana, eli (developers; eli is a contractor), kim, ren, mori, ito (approve production), amy, lee (administrators),
 sato (security), ana (auditor), and 70 others.
-`, address, d.Endpoint.URL, len(d.Organization.Accounts), len(d.Organization.PermissionSets), len(d.Organization.People), d.RulesFolder(), os.Getpid(),
+`, address, d.Endpoint.URL, len(d.Organization.Accounts), len(d.Organization.PermissionSets), len(d.Organization.People), d.RulesFolder(),
 		sparekey, d.Endpoint.AccessKeyID, d.Endpoint.SecretAccessKey, d.Endpoint.Region, d.Endpoint.URL, d.Organization.Instance, target.ID, set.ARN)
 }
 

@@ -49,6 +49,7 @@ people:
   - {user: kim, groups: [approvers, developers]}
   - {user: ren, groups: [approvers]}
   - {user: amy, groups: [admins]}
+  - {user: lee, groups: [admins]}
   - {user: ana, groups: [auditors]}
   - {user: finn}
 `
@@ -224,11 +225,7 @@ func who(group string) rules.Who {
 // Ruled puts rules in force.
 func (r *Rig) Ruled(text string) {
 	r.Helper()
-	b, err := rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(text)}}, rules.DefaultLongest)
-	if err == nil {
-		err = r.Broker.Enforce(r.As("sparekey"), b)
-	}
-	if err != nil {
+	if err := r.Broker.Enforce(r.As("sparekey"), Files(text)); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -451,20 +448,8 @@ func (r *Rig) Calls() []string {
 	return all
 }
 
-// ReadBook reads the rules of the rig.
-func ReadBook() (*rules.Book, error) {
-	return rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(Book)}}, rules.DefaultLongest)
-}
-
-// Parse reads rules.
-func Parse(t testing.TB, text string) *rules.Book {
-	t.Helper()
-	b, err := rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(text)}}, rules.DefaultLongest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+// Files is a folder with one file of rules.
+func Files(text string) []rules.File { return []rules.File{{Name: "rules.yaml", Text: []byte(text)}} }
 
 // Says makes the identity store say something of a person.
 func (r *Rig) Says(user string, status org.Status) {
