@@ -19,7 +19,7 @@ import (
 func (a *app) rulesCommand() *cobra.Command {
 	return parent(&cobra.Command{Use: "rules", Short: "Check and test rules, and change those in force"},
 		a.rulesCheckCommand(), a.rulesTestCommand(), a.rulesExampleCommand(), a.rulesDiffCommand(), a.rulesApplyCommand(), a.rulesAgreeCommand(), a.rulesRejectCommand(),
-		a.rulesActivateCommand(), a.rulesHistoryCommand(), a.rulesShowCommand())
+		a.rulesActivateCommand(), a.rulesHistoryCommand(), a.rulesShowCommand(), a.rulesSuggestCommand())
 }
 
 // bench is where rules are checked: the rules, and the organization in which they are to hold.
