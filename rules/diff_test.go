@@ -51,22 +51,13 @@ func bookOf(t testing.TB, rules ...string) *Book {
 	return b
 }
 
-func worldOf(t testing.TB, text string) *org.Mirror {
-	t.Helper()
-	o, _, err := org.Describe("organization.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return org.NewMirror(o)
-}
-
 const (
 	base   = "prod|{groups: [developers]}|[PowerUser]|{ous: [Workloads/Prod]}|for: 1h|approval: {need: 1, groups: [approvers]}"
 	longer = "prod|{groups: [developers]}|[PowerUser]|{ous: [Workloads/Prod]}|for: 2h|approval: {need: 1, groups: [approvers]}"
 )
 
 func TestADiffSaysWhoGainsAndLosesWhat(t *testing.T) {
-	m := worldOf(t, diffWorld)
+	m := described(t, diffWorld)
 	for name, c := range map[string]struct {
 		before, after []string
 		want          []string
@@ -128,7 +119,7 @@ func TestADiffSaysWhoGainsAndLosesWhat(t *testing.T) {
 }
 
 func TestADenyRuleThatGoesWidensAlsoWhereItDeniedNobodyToday(t *testing.T) {
-	m := worldOf(t, diffWorld)
+	m := described(t, diffWorld)
 	text := "rules:\n  - {name: d, deny: true, who: {groups: [%s]}, where: {ous: [Workloads%s]}}\n"
 	deny := func(group, below string) Set {
 		b, err := Parse([]File{{"r", fmt.Appendf(nil, text, group, below)}}, DefaultLongest)
@@ -148,7 +139,7 @@ func TestADenyRuleThatGoesWidensAlsoWhereItDeniedNobodyToday(t *testing.T) {
 }
 
 func TestNoRulesAreRulesThatGiveNothing(t *testing.T) {
-	s := bookOf(t, base).In(worldOf(t, diffWorld))
+	s := bookOf(t, base).In(described(t, diffWorld))
 	if gained := Diff(Set{}, s).Totals.Gained; gained != 12 {
 		t.Errorf("%d gained", gained)
 	}
