@@ -202,7 +202,7 @@ func (r suggested) whose() string {
 }
 
 var (
-	strongNames    = regexp.MustCompile(`(?i)admin|root|full|owner|billing|security|iam`)
+	strongNames    = regexp.MustCompile(`(?i)admin|root|full|owner|billing|(^|[^a-z])iam`)
 	readingNames   = regexp.MustCompile(`(?i)read|view|audit|support`)
 	sensitivePlace = regexp.MustCompile(`(?i)prod|live|security|audit|log|backup|identity|payment|billing|master|management|regulated`)
 	testingPlace   = regexp.MustCompile(`(?i)non-?prod|pre-?prod|dev|test|sandbox|stag`)

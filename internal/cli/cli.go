@@ -128,7 +128,7 @@ func (a *app) root() *cobra.Command {
 	for group, commands := range map[string][]*cobra.Command{
 		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.endCommand(), a.whyCommand()},
 		"rules":  {a.rulesCommand()},
-		"run":    {a.demoCommand(), a.serveCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
+		"run":    {a.demoCommand(), a.tryCommand(), a.serveCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group
