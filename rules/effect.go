@@ -85,10 +85,10 @@ func (c Change) String() string {
 		s = "s"
 	}
 	what := and(c.Sets) + " in " + c.Where
-	switch c.Kinds[0] {
-	case Gained:
+	if c.Kinds[0] == Gained {
 		return fmt.Sprintf("%s gain%s %s: %s", c.Who, s, what, c.After)
-	case Lost:
+	}
+	if c.Kinds[0] == Lost {
 		return fmt.Sprintf("%s lose%s %s (before: %s)", c.Who, s, what, c.Before)
 	}
 	how := make([]string, len(c.Kinds))

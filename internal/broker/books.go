@@ -26,7 +26,7 @@ func (b *Broker) Begin(ctx context.Context, files []rules.File, unread error) er
 	case errors.Is(err, store.ErrNotFound) && unread != nil:
 		return unread
 	case errors.Is(err, store.ErrNotFound):
-		err = b.Enforce(ctx, files)
+		err = b.first(ctx, files)
 	case err == nil:
 		err = b.Follow(ctx)
 	}
@@ -58,8 +58,9 @@ func (b *Broker) folderDiffers() bool {
 	return folder != nil && current != nil && *folder != current.Digest
 }
 
-// Enforce puts files of rules in force without asking anybody: at the very first start, when there is nobody who could be.
-func (b *Broker) Enforce(ctx context.Context, files []rules.File) error {
+// first puts files of rules in force without asking anybody, since at the very first start there is nobody who could be. Of
+// several replicas that start together, one does.
+func (b *Broker) first(ctx context.Context, files []rules.File) error {
 	if err := rules.CheckFiles(files); err != nil {
 		return err
 	}
@@ -69,11 +70,11 @@ func (b *Broker) Enforce(ctx context.Context, files []rules.File) error {
 	}
 	err = b.Store.Update(ctx, func(tx *store.Tx) error {
 		current, err := inForce(tx)
-		if err != nil {
+		if err != nil || current.ID != "" {
 			return err
 		}
-		t, err := rules.Propose(b.newID("rules"), files, book, current.Rules, rules.Effect{}, false, audit.From(ctx).Actor, b.Now())
-		if err == nil && t.Digest != current.Digest {
+		t, err := rules.Propose(b.newID("rules"), files, book, "", rules.Effect{}, false, audit.From(ctx).Actor, b.Now())
+		if err == nil {
 			err = b.activate(tx, audit.From(ctx), t, files, current)
 		}
 		return err

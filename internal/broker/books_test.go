@@ -37,8 +37,10 @@ func longest(t *testing.T, b *broker.Broker, ctx context.Context) string {
 	return rules.Short(offers[0].Ways[0].Longest)
 }
 
+// propose proposes rules, a second after what was before.
 func propose(t *testing.T, r *rig.Rig, user, text string) rules.Proposal {
 	t.Helper()
+	r.Clock.Advance(time.Second)
 	p, err := r.Broker.ProposeRules(r.As(user), rig.Files(text), "")
 	if err != nil {
 		t.Fatal(err)

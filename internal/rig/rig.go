@@ -222,10 +222,34 @@ func who(group string) rules.Who {
 	return *b.Rules[0].Who
 }
 
-// Ruled puts rules in force.
+// Ruled puts rules in force, whatever was before and without asking anybody.
 func (r *Rig) Ruled(text string) {
 	r.Helper()
-	if err := r.Broker.Enforce(r.As("sparekey"), Files(text)); err != nil {
+	files, cause := Files(text), audit.From(r.As("sparekey"))
+	if err := r.Broker.Begin(r.As("sparekey"), files, nil); err != nil {
+		r.Fatal(err)
+	}
+	book, err := rules.Parse(files, rules.DefaultLongest)
+	if err != nil {
+		r.Fatal(err)
+	}
+	err = r.Store.Update(r.Context(), func(tx *store.Tx) error {
+		now, err := tx.BookInForce()
+		if err != nil {
+			return err
+		}
+		next, err := rules.Propose("rules-"+rand.Text(), files, book, now.Rules, rules.Effect{}, false, cause.Actor, r.Clock.Now())
+		if err != nil || next.Digest == now.Digest {
+			return err
+		}
+		over, err1 := now.Replace(cause.Actor, "by the test", r.Clock.Now())
+		active, err2 := next.Activate(cause.Actor, now.Rules, r.Clock.Now())
+		return errors.Join(err1, err2, tx.PutBook(next, files, cause), tx.PutBook(over, nil, cause), tx.PutBook(active, nil, cause))
+	})
+	if err == nil {
+		err = r.Broker.Follow(r.Context())
+	}
+	if err != nil {
 		r.Fatal(err)
 	}
 }
