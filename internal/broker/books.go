@@ -285,7 +285,7 @@ func (b *Broker) proposeRules(ctx context.Context, files []rules.File, base stri
 		case current.Rules != d.Base:
 			return "", stale()
 		case current.Digest == t.Digest:
-			return "", &access.Problem{Kind: access.ErrOver, Message: "these rules are in force"}
+			return current.ID, nil // said twice
 		case !t.Widens:
 			return t.ID, b.activate(tx, cause, t, files, current)
 		}
@@ -363,9 +363,12 @@ func ruleProblem(err error) error {
 	return err
 }
 
-// AgreeRules puts in force what another administrator proposed, by the digest of its files.
+// AgreeRules puts in force what another administrator proposed, by the digest of its files. Whoever has done so may say it twice.
 func (b *Broker) AgreeRules(ctx context.Context, digest string) (rules.Proposal, error) {
-	p, err := b.onProposal(ctx, digest, func(tx *store.Tx, cause audit.Cause, p, current rules.Proposal) error {
+	said := func(current rules.Proposal, by org.Person) bool {
+		return current.Digest == digest && current.Widens && current.ActivatedBy != nil && current.ActivatedBy.ID == string(by.ID)
+	}
+	p, err := b.onProposal(ctx, digest, said, func(tx *store.Tx, cause audit.Cause, p, current rules.Proposal) error {
 		return b.activate(tx, cause, rules.Turn{Proposal: p}, nil, current)
 	})
 	if err != nil {
@@ -376,7 +379,8 @@ func (b *Broker) AgreeRules(ctx context.Context, digest string) (rules.Proposal,
 
 // RejectRules closes a proposal, by the digest of its files. Whoever proposed it may as well.
 func (b *Broker) RejectRules(ctx context.Context, digest, why string) (rules.Proposal, error) {
-	p, err := b.onProposal(ctx, digest, func(tx *store.Tx, cause audit.Cause, p, _ rules.Proposal) error {
+	said := func(rules.Proposal, org.Person) bool { return false }
+	p, err := b.onProposal(ctx, digest, said, func(tx *store.Tx, cause audit.Cause, p, _ rules.Proposal) error {
 		t, err := p.Reject(cause.Actor, why, b.Now())
 		if err != nil {
 			return err
@@ -389,7 +393,8 @@ func (b *Broker) RejectRules(ctx context.Context, digest, why string) (rules.Pro
 	return p, nil
 }
 
-func (b *Broker) onProposal(ctx context.Context, digest string, do func(tx *store.Tx, cause audit.Cause, p, current rules.Proposal) error) (rules.Proposal, error) {
+// onProposal does something with the open proposal of a digest. said reports whether the caller has done it before.
+func (b *Broker) onProposal(ctx context.Context, digest string, said func(current rules.Proposal, by org.Person) bool, do func(tx *store.Tx, cause audit.Cause, p, current rules.Proposal) error) (rules.Proposal, error) {
 	by, err := b.administrator(ctx)
 	if err != nil {
 		return rules.Proposal{}, err
@@ -408,6 +413,9 @@ func (b *Broker) onProposal(ctx context.Context, digest string, do func(tx *stor
 			if p.Digest == digest {
 				return p.ID, do(tx, cause, p, current)
 			}
+		}
+		if said(current, by) {
+			return current.ID, nil
 		}
 		return "", &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("no open proposal of rules has the digest %s", digest), Hint: "`sparekey rules history` lists them"}
 	})
