@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,43 +19,6 @@ import (
 )
 
 var updateSchema = flag.Bool("update", false, "write the schema anew")
-
-// meanings says what each key means, by the struct that it is in. A key that is not here fails the test.
-var meanings = map[string]string{
-	"document.rules":       "The rules. Deny wins; of the rules that allow, the one that asks least decides.",
-	"document.tests":       "Sentences that must hold: PERSON may have SET in PLACE for 1h [automatically | with one approval], or PERSON may not have SET in PLACE [for 1h].",
-	"Rule.name":            "Small letters, digits and dashes; unique among all files.",
-	"Rule.description":     "What people read when the rule denies.",
-	"Rule.deny":            "Denies, whatever other rules say. Without who, what or where, that part is everyone or everything.",
-	"Rule.who":             "Who may ask.",
-	"Rule.what":            "What may be asked for.",
-	"Rule.where":           "In which accounts.",
-	"Rule.for":             "The longest that it gives, in whole minutes: 45m, 8h, 1h30m.",
-	"Rule.with":            "What a request must bring.",
-	"Rule.approval":        "Who must agree: automatic: true, or a number of people out of groups and people.",
-	"Who.everyone":         "Everybody in the directory. Without it, groups and people add up.",
-	"Who.groups":           "Groups of the identity store, by name or id.",
-	"Who.people":           "People, by user name or id.",
-	"Who.except":           "Who is left out, in the same form.",
-	"What.permission-sets": "Permission sets, by name.",
-	"Where.accounts":       "Account ids. Names are not taken: several accounts may share one.",
-	"Where.ous":            "OUs with everything below them: paths from below the root (Workloads/Prod), ids, or / for the whole organization.",
-	"Where.tags":           "Narrows to accounts that carry every tag named, each with one of its values.",
-	"Where.except":         "Which accounts are left out, in the same form.",
-	"With.reason":          "Required, unless it says optional.",
-	"Approval.automatic":   "Nobody must agree.",
-	"Approval.need":        "How many different people must agree.",
-	"Approval.groups":      "Their members may agree, but never to what they asked for themselves.",
-	"Approval.people":      "These people may agree, but never to what they asked for themselves.",
-}
-
-// narrowed is what the types do not say of a key.
-var narrowed = map[string]map[string]any{
-	"Rule.name":      {"type": "string", "pattern": ruleName.String()},
-	"Where.accounts": {"pattern": "^[0-9]{12}$"},
-	"With.reason":    {"enum": []string{"required", "optional"}},
-	"Approval.need":  {"minimum": 1, "maximum": 10},
-}
 
 // together is what the keys of a struct must be with one another.
 var together = map[string]map[string]any{
@@ -118,19 +82,22 @@ func (s *scheme) object(t reflect.Type) {
 	object := map[string]any{"type": "object", "additionalProperties": false, "minProperties": 1}
 	s.definitions[t.Name()] = object
 	properties, required := map[string]any{}, []string{}
-	for i := range t.NumField() {
-		tag, ok := t.Field(i).Tag.Lookup("yaml")
+	for _, field := range reflect.VisibleFields(t) { // those of what is embedded too, as the reader does
+		tag, ok := field.Tag.Lookup("yaml")
 		if !ok {
 			continue
 		}
 		name, option, _ := strings.Cut(tag, ",")
 		key := t.Name() + "." + name
+		if meanings[key] == "" {
+			key = name
+		}
 		words := meanings[key]
 		if words == "" {
 			s.t.Errorf("nothing says what %s means", key)
 		}
 		s.used[key] = true
-		property := s.of(t.Field(i).Type, key)
+		property := s.of(field.Type, key)
 		if _, is := property["$ref"]; is { // in draft 7, what stands beside $ref is not looked at
 			property = map[string]any{"allOf": []any{property}}
 		}
@@ -212,9 +179,11 @@ func validate(t *testing.T, s *jsonschema.Schema, text []byte) error {
 func TestAnotherValidatorTakesTheExamples(t *testing.T) {
 	s := judged(t)
 	files, err := filepath.Glob("../internal/demo/rules/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d examples, %v", len(files), err)
+	bullets, err2 := filepath.Glob("testdata/bullets/*.yaml")
+	if err != nil || err2 != nil || len(files) == 0 || len(bullets) < 10 {
+		t.Fatalf("%d and %d examples, %v, %v", len(files), len(bullets), err, err2)
 	}
+	files = slices.DeleteFunc(append(files, bullets...), func(name string) bool { return filepath.Base(name) == "organization.yaml" })
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -242,7 +211,7 @@ func TestAnotherValidatorRefusesWhatTheReaderRefuses(t *testing.T) {
 	s := judged(t)
 	right := []string{
 		whole, strings.Replace(whole, "{ous: [/]}", "{accounts: [111122223333]}", 1), strings.Replace(whole, "{ous: [/]}", `{accounts: ["111122223333"], tags: {env: prod}}`, 1),
-		"rules: [{name: d, deny: true, who: {everyone: true, except: {people: [kim]}}}]", whole + "tests: [a may not have b in c]",
+		"rules: [{name: d, deny: true, who: {everyone: true, except: {people: [kim]}}}]", whole + "tests: [a may not have b in c]", rich,
 	}
 	for _, text := range right {
 		_, err := Parse([]File{{"a.yaml", []byte(text)}}, DefaultLongest)
@@ -250,19 +219,68 @@ func TestAnotherValidatorRefusesWhatTheReaderRefuses(t *testing.T) {
 			t.Errorf("it is right\n%s\nreader: %v\nvalidator: %v", text, err, other)
 		}
 	}
+	for _, c := range wrongRich {
+		refuseBoth(t, s, rich, c)
+	}
 	for _, c := range [][2]string{
 		{"who:", "wat:"}, {"name: a", "name: A b"}, {"for: 1h30m", "for: soon"}, {"for: 1h30m", "for: 1h30s"}, {"    for: 1h30m\n", ""}, {"    approval: {need: 2, groups: g}\n", ""},
 		{"need: 2", "need: 11"}, {"need: 2", "need: two"}, {"need: 2", "nede: 2"}, {"groups: [g]", "groups: []"}, {"{ous: [/]}", "{accounts: [payments-prod]}"},
 		{"{ous: [/]}", "{ous: [/], except: {acounts: ['111122223333']}}"}, {"who: {groups: [g]}", "deny: true\n    who: {groups: [g]}"}, {"permission-sets", "permission-set"},
 		{"approval: {need: 2, groups: g}", "approval: {automatic: maybe}"}, {"rules:", "rule:"}, {"for: 1h30m", "for: 1h30m\n    with: {reason: sometimes}"},
 	} {
-		text := strings.Replace(whole, c[0], c[1], 1)
-		if text == whole {
-			t.Fatalf("nothing was changed by %q", c)
-		}
-		_, err := Parse([]File{{"a.yaml", []byte(text)}}, DefaultLongest)
-		if other := validate(t, s, []byte(text)); err == nil || other == nil {
-			t.Errorf("it is wrong\n%s\nreader: %v\nvalidator: %v", text, err, other)
-		}
+		refuseBoth(t, s, whole, c)
 	}
+}
+
+func refuseBoth(t *testing.T, s *jsonschema.Schema, right string, change [2]string) {
+	t.Helper()
+	text := strings.Replace(right, change[0], change[1], 1)
+	if text == right {
+		t.Fatalf("nothing was changed by %q", change)
+	}
+	_, err := Parse([]File{{"a.yaml", []byte(text)}}, DefaultLongest)
+	if other := validate(t, s, []byte(text)); err == nil || other == nil {
+		t.Errorf("it is wrong\n%s\nreader: %v\nvalidator: %v", text, err, other)
+	}
+}
+
+// rich is rules that use what there is beyond the simplest ones.
+const rich = `calendars:
+  japan: [2026-12-31]
+sensitive:
+  accounts: ["100000000002"]
+  review: {groups: [security], within: 48h, ladder: {after: 24h, groups: [directors]}}
+rules:
+  - name: a
+    who: {groups: [g]}
+    what: {permission-sets: [S]}
+    where: {ous: [/]}
+    for: 1h
+    by: membership
+    extend: 30m
+    during: {days: [mon, tue], from: "22:00", to: "24:00", zone: Europe/Berlin, holidays: [japan]}
+    with: {ticket: {pattern: "INC-[0-9]+", check: jira, when-down: wait}}
+    approval:
+      comment: required
+      automatic-on-call: {schedule: payments}
+      stages:
+        - {need: 1, groups: [g], owner: owner, silent: {groups: [h]}, on-call: {schedule: payments, when-down: nobody}}
+        - all:
+            - {need: 1, groups: [h], hours: {zone: UTC}, ladder: [{after: 10m, people: [kim]}]}
+            - {need: 2, people: [kim, lee, ren]}
+  - name: b
+    who: {groups: [g]}
+    what: {roles: [ops/Deployer]}
+    where: {ous: [/]}
+    for: 1h
+    by: session
+    approval: {automatic: true}
+    review: {people: [kim]}
+`
+
+var wrongRich = [][2]string{
+	{"calendars:", "calendar:"}, {`accounts: ["100000000002"]`, `accounts: [payments-prod]`}, {"within: 48h", "within: soon"}, {"{after: 24h, groups: [directors]}", "{groups: [directors]}"},
+	{"by: membership", "by: magic"}, {"extend: 30m", "extend: 30s"}, {"days: [mon, tue]", "days: [monday]"}, {`from: "22:00"`, `from: "25:00"`}, {"zone: Europe/Berlin, ", ""},
+	{`pattern: "INC-[0-9]+", `, ""}, {"when-down: wait", "when-down: maybe"}, {"comment: required", "comment: sometimes"}, {"{schedule: payments}", "{when-down: nobody}"},
+	{"when-down: nobody", "when-down: somebody"}, {"need: 2", "need: 11"}, {"silent: {groups: [h]}", "silent: {group: [h]}"}, {"roles: [ops/Deployer]", "roles: ['ops/*']"}, {"hours: {zone: UTC}", "hours: {zone: UTC, till: '18:00'}"},
 }
