@@ -60,7 +60,7 @@ func (r *Rule) follows(gone *Rule, care Sensitive) bool {
 	switch {
 	case r.total() < gone.total(): // it decided before as well, while anybody could approve
 		return true
-	case r.total() == 0 && care.marks() && gone.Review == nil && r.Review != nil && !sameReview(r.Review, care.Review):
+	case r.total() == 0 && care.marks() && care.Review != nil && gone.Review == nil && r.Review != nil && !sameReview(r.Review, care.Review):
 		return false
 	}
 	return r.approvedLike(gone)

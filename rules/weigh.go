@@ -207,8 +207,8 @@ func (d deciding) against(was deciding, kinds map[Kind]bool) {
 	before, after := was.reviewed(d), d.reviewed(was)
 	note(LessCare, before != after && before != "" || was.sensitive && !d.sensitive)
 	note(MoreCare, before != after && after != "" || d.sensitive && !was.sensitive)
-	note(Longer, d.rule.Extend.Duration > was.rule.Extend.Duration)
-	note(Shorter, d.rule.Extend.Duration < was.rule.Extend.Duration)
+	note(Longer, d.rule.extendsBeyond(was.rule.Rule, was.approvals == 0))
+	note(Shorter, was.rule.extendsBeyond(d.rule.Rule, d.approvals == 0))
 }
 
 // reviewed is the review that a use has, as text. The one of automatic use is compared only with another automatic use: an

@@ -78,7 +78,7 @@ func (r *Rule) noEasierThan(o *Rule) bool {
 // approvedLike reports whether whoever agrees under a rule could under another, and must at least as often; and whether the
 // use is reviewed, commented and extended alike.
 func (r *Rule) approvedLike(o *Rule) bool {
-	if r.Extend.Duration > o.Extend.Duration || o.Review != nil && !sameReview(r.Review, o.Review) {
+	if r.extendsBeyond(o, o.needsNobody()) || o.Review != nil && !sameReview(r.Review, o.Review) {
 		return false
 	}
 	if o.needsNobody() {
@@ -90,6 +90,12 @@ func (r *Rule) approvedLike(o *Rule) bool {
 	return slices.EqualFunc(r.Approval.stages(), o.Approval.stages(), func(mine, others []Panel) bool {
 		return slices.EqualFunc(mine, others, func(p, q Panel) bool { return p.noEasierThan(q, r.weeks, o.weeks) })
 	})
+}
+
+// extendsBeyond reports whether a use can be extended by more under a rule than under another. Under one that is automatic
+// it can be asked for again, so that only all of it together counts.
+func (r *Rule) extendsBeyond(o *Rule, automatic bool) bool {
+	return r.Extend.Duration > o.Extend.Duration && (!automatic || r.For.Duration+r.Extend.Duration > o.For.Duration+o.Extend.Duration)
 }
 
 func (r *Rule) onCall() string {

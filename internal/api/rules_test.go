@@ -113,7 +113,7 @@ func (r *rig) rulesChange() {
 	ctx, amy := r.Context(), r.as("amy")
 	answer, err := amy.ListRules(ctx, &client.ListRulesParams{})
 	first := ok[client.Books](r, answer, err).InForce
-	if first == nil || first.By != "test" || first.Count != 3 {
+	if first == nil || first.By != "test" || first.Count != 7 {
 		r.Fatalf("in force: %+v", first)
 	}
 	wider := widerRules()
