@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -278,6 +279,8 @@ func richMore(before, after Set, f Facts, p org.Person, ask Ask) string {
 		return ""
 	case !was.Allowed:
 		return "gains it"
+	case is.Nobody != "" && was.Nobody == "": // once somebody can, it is another state of the world
+		return ""
 	case is.Needs.Approvals < was.Needs.Approvals:
 		return "needs fewer approvals"
 	case is.Longest > was.Longest && is.Needs.Approvals == was.Needs.Approvals && is.Rule.Digest != was.Rule.Digest && longest(before.At(f), p, ask) < longest(after.At(f), p, ask):
@@ -349,6 +352,10 @@ func TestADiffOfTheWholeLanguageMissesNobody(t *testing.T) {
 					slices.ContainsFunc(c.Accounts, func(n NamedPlace) bool { return string(n.ID) == account })
 			})
 			if !listed || !e.Widens() {
+				for _, r := range slices.Concat(before.rules, after.rules) {
+					text, _ := json.Marshal(r.essence())
+					t.Logf("%s gives %v", text, r.who.includes(p))
+				}
 				t.Fatalf("%s %s: %+v: %s, and the diff says %s, widens %v\nbefore %+v\nafter  %+v", p.User, account, ask, how, linesOf(e), e.Widens(), before.At(f).Judge(p, ask), after.At(f).Judge(p, ask))
 			}
 		})
