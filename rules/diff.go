@@ -3,7 +3,6 @@ package rules
 import (
 	"encoding/binary"
 	"slices"
-	"strings"
 
 	"sparekey/org"
 )
@@ -46,7 +45,8 @@ type differ struct {
 
 	marked  [2]bits // the accounts that are sensitive
 	lending map[lendingKey]*lending
-	weighed map[[2]string][]Kind // by the keys of what was lent before and is after
+	numbers map[string]uint32 // by the keys of what is lent
+	weighed map[string][]Kind // by the numbers of what was lent before and is after
 }
 
 // lendingKey is what a rule is to everybody at a target.
@@ -57,7 +57,7 @@ type lendingKey struct {
 }
 
 func newDiffer(before, after Set) *differ {
-	d := &differ{sets: [2]Set{before, after}, m: after.m, found: map[lineKey]*line{}, lending: map[lendingKey]*lending{}, weighed: map[[2]string][]Kind{}}
+	d := &differ{sets: [2]Set{before, after}, m: after.m, found: map[lineKey]*line{}, lending: map[lendingKey]*lending{}, numbers: map[string]uint32{}, weighed: map[string][]Kind{}}
 	for side, s := range d.sets {
 		d.marked[side] = newBits(len(d.m.Organization().Accounts))
 		for id := range s.care.accounts {
@@ -81,6 +81,7 @@ type sided struct {
 type ownership struct {
 	accounts bits
 	needs    Needs
+	text     string
 }
 
 // class is people who are alike to the rules.
@@ -299,26 +300,31 @@ func (d *differ) lend(r sided, place int, set string) *lending {
 	if r.owned {
 		for _, o := range r.owners {
 			if o.accounts.has(place) {
-				needs, key.needs = o.needs, o.needs.text()
+				needs, key.needs = o.needs, o.text
 			}
 		}
 	}
 	if d.lending[key] == nil {
-		d.lending[key] = s.lends(r.bound, needs, to)
+		l := s.lends(r.bound, needs, to)
+		if _, known := d.numbers[l.key]; !known {
+			d.numbers[l.key] = uint32(len(d.numbers))
+		}
+		l.number = d.numbers[l.key]
+		d.lending[key] = l
 	}
 	return d.lending[key]
 }
 
 // weigh compares what is lent before and after, once for all who have the same.
 func (d *differ) weigh(lent [2][]*lending) []Kind {
-	var key [2]string
-	for side, list := range lent {
-		keys := make([]string, len(list))
-		for i, l := range list {
-			keys[i] = l.key
+	var of []byte
+	for _, list := range lent {
+		of = binary.LittleEndian.AppendUint32(of, uint32(len(list)))
+		for _, l := range list {
+			of = binary.LittleEndian.AppendUint32(of, l.number)
 		}
-		key[side] = strings.Join(keys, "\n")
 	}
+	key := string(of)
 	kinds, known := d.weighed[key]
 	if !known {
 		kinds = weigh(lent[0], lent[1])
@@ -327,18 +333,17 @@ func (d *differ) weigh(lent [2][]*lending) []Kind {
 	return kinds
 }
 
-// nobodyFor says of needs whether nobody can approve them for a person at present.
-func (d *differ) nobodyFor(p org.Person) func(Needs) bool {
+// nobodyFor says of rules whether nobody can approve under them for a person at present.
+func (d *differ) nobodyFor(p org.Person) func(*lending) bool {
 	known := map[string]bool{}
-	return func(n Needs) bool {
-		if n.Approvals == 0 {
+	return func(l *lending) bool {
+		if l.needs.Approvals == 0 {
 			return false
 		}
-		key := n.text()
-		no, is := known[key]
+		no, is := known[l.panels]
 		if !is {
-			no = d.sets[1].nobody(n, p.ID) != ""
-			known[key] = no
+			no = d.sets[1].nobody(l.needs, p.ID) != ""
+			known[l.panels] = no
 		}
 		return no
 	}
@@ -347,7 +352,7 @@ func (d *differ) nobodyFor(p org.Person) func(Needs) bool {
 // ownersOf cuts the accounts of a rule by who must agree in them. A rule that names no owner is alike in all.
 func (s *Set) ownersOf(b *bound) []ownership {
 	if b.Deny || !b.owned {
-		return []ownership{{b.accounts, b.common}}
+		return []ownership{{b.accounts, b.common, ""}}
 	}
 	var all []ownership
 	at := map[string]int{}
@@ -360,7 +365,7 @@ func (s *Set) ownersOf(b *bound) []ownership {
 		key := n.text()
 		if _, known := at[key]; !known {
 			at[key] = len(all)
-			all = append(all, ownership{newBits(len(accounts)), n})
+			all = append(all, ownership{newBits(len(accounts)), n, key})
 		}
 		all[at[key]].accounts.set(place)
 	}

@@ -16,6 +16,7 @@ import (
 type lending struct {
 	rule      *bound
 	key       string // what is compared, as text: equal keys, equal terms
+	number    uint32 // of its key
 	needs     Needs
 	panels    string // the needs without the comment, as text
 	whom      Needs  // the needs without their numbers
@@ -190,8 +191,8 @@ func subset[T comparable](part, whole []T) bool {
 }
 
 // ladder says in words how somebody gets something when all is well, from what asks least to what gives it longest. now says
-// of needs whether nobody can approve them at present.
-func ladder(list []*lending, reason bool, nobody func(Needs) bool) string {
+// of a rule whether nobody can approve under it at present.
+func ladder(list []*lending, reason bool, nobody func(*lending) bool) string {
 	var words []string
 	for long := time.Duration(0); ; {
 		var best *lending
@@ -200,7 +201,7 @@ func ladder(list []*lending, reason bool, nobody func(Needs) bool) string {
 			if p.rule.For.Duration <= long || !reason && p.rule.needsReason() || p.needs.Approvals == 0 && !p.gives {
 				continue
 			}
-			if no := nobody(p.needs); best == nil || p.before(best, no, stuck, p.needs.Approvals, best.needs.Approvals) {
+			if no := nobody(p); best == nil || p.before(best, no, stuck, p.needs.Approvals, best.needs.Approvals) {
 				best, stuck = p, no
 			}
 		}
@@ -224,7 +225,7 @@ func (p *lending) before(o *lending, nobody, othersNobody bool, approvals, other
 }
 
 // termsIn says what a person has under rules: with a reason, and without one.
-func termsIn(list []*lending, nobody func(Needs) bool) string {
+func termsIn(list []*lending, nobody func(*lending) bool) string {
 	reasoned, reasonless := ladder(list, true, nobody), ladder(list, false, nobody)
 	switch {
 	case reasonless == "":
