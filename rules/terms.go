@@ -32,38 +32,38 @@ type lending struct {
 
 // lends makes what a diff compares of an allow rule at a target.
 func (s *Set) lends(b *bound, needs Needs, to org.Target) *lending {
-	p := &lending{rule: b, needs: needs, panels: needs.text(), whom: needs.unnumbered(), sensitive: s.Sensitive(to), gives: true}
+	l := &lending{rule: b, needs: needs, panels: needs.text(), whom: needs.unnumbered(), sensitive: s.Sensitive(to), gives: true}
 	if b.During != nil {
-		p.hours = b.weeks[b.During].text()
+		l.hours = b.weeks[b.During].text()
 	}
 	if t := b.With.Ticket; t != nil {
-		p.ticket = fmt.Sprintf("%q %q %v", t.Pattern.Text, t.Check.Text, t.WhenDown.Text == "pass")
+		l.ticket = fmt.Sprintf("%q %q %v", t.Pattern.Text, t.Check.Text, t.WhenDown.Text == "pass")
 	}
 	if a := b.Approval; a != nil && a.AutomaticOnCall != nil && needs.Approvals > 0 {
-		p.onCall = a.AutomaticOnCall.Schedule.Text
+		l.onCall = a.AutomaticOnCall.Schedule.Text
 	}
-	p.review = b.review.text()
-	p.afterAuto = p.review
-	if p.sensitive && b.review == nil {
-		p.afterAuto, p.gives = s.care.review.text(), s.care.review != nil
+	l.review = b.review.text()
+	l.afterAuto = l.review
+	if l.sensitive && b.review == nil {
+		l.afterAuto, l.gives = s.care.review.text(), s.care.review != nil
 	}
-	p.words = p.inWords()
-	p.key = fmt.Sprintf("%q %d %v %d %s %v %q %q %q %q %q %v %v %q", b.Name, b.For.Duration, b.needsReason(), b.Extend.Duration, p.panels, needs.Comment,
-		p.hours, p.ticket, p.onCall, p.review, p.afterAuto, p.gives, p.sensitive, b.way())
-	return p
+	l.words = l.inWords()
+	l.key = fmt.Sprintf("%q %d %v %d %s %v %q %q %q %q %q %v %v %q", b.Name, b.For.Duration, b.needsReason(), b.Extend.Duration, l.panels, needs.Comment,
+		l.hours, l.ticket, l.onCall, l.review, l.afterAuto, l.gives, l.sensitive, b.way())
+	return l
 }
 
-func (p *lending) inWords() string {
-	b := p.rule
-	words := "up to " + Short(b.For.Duration) + ", " + p.needs.String()
+func (l *lending) inWords() string {
+	b := l.rule
+	words := "up to " + Short(b.For.Duration) + ", " + l.needs.String()
 	add := func(is bool, format string, args ...any) {
 		if is {
 			words += ", " + fmt.Sprintf(format, args...)
 		}
 	}
-	add(p.onCall != "", "automatic while on call in %s", p.onCall)
-	add(p.needs.Comment, "with a comment")
-	add(p.hours != "", "only %s", b.weeks[b.During])
+	add(l.onCall != "", "automatic while on call in %s", l.onCall)
+	add(l.needs.Comment, "with a comment")
+	add(l.hours != "", "only %s", b.weeks[b.During])
 	if t := b.With.Ticket; t != nil {
 		add(true, "with a ticket like %s", t.Pattern.Text)
 		add(t.Check.Text != "", "checked by %s", t.Check.Text)
@@ -197,12 +197,12 @@ func ladder(list []*lending, reason bool, nobody func(*lending) bool) string {
 	for long := time.Duration(0); ; {
 		var best *lending
 		var stuck bool
-		for _, p := range list {
-			if p.rule.For.Duration <= long || !reason && p.rule.needsReason() || p.needs.Approvals == 0 && !p.gives {
+		for _, l := range list {
+			if l.rule.For.Duration <= long || !reason && l.rule.needsReason() || l.needs.Approvals == 0 && !l.gives {
 				continue
 			}
-			if no := nobody(p); best == nil || p.before(best, no, stuck, p.needs.Approvals, best.needs.Approvals) {
-				best, stuck = p, no
+			if no := nobody(l); best == nil || l.before(best, no, stuck, l.needs.Approvals, best.needs.Approvals) {
+				best, stuck = l, no
 			}
 		}
 		if best == nil {
@@ -217,11 +217,11 @@ func ladder(list []*lending, reason bool, nobody func(*lending) bool) string {
 }
 
 // before is the order of [option], as it is in some state of the world.
-func (p *lending) before(o *lending, nobody, othersNobody bool, approvals, others int) bool {
+func (l *lending) before(o *lending, nobody, othersNobody bool, approvals, others int) bool {
 	if nobody != othersNobody {
 		return !nobody
 	}
-	return cmp.Or(cmp.Compare(approvals, others), cmp.Compare(o.rule.For.Duration, p.rule.For.Duration), strings.Compare(p.rule.Name, o.rule.Name)) < 0
+	return cmp.Or(cmp.Compare(approvals, others), cmp.Compare(o.rule.For.Duration, l.rule.For.Duration), strings.Compare(l.rule.Name, o.rule.Name)) < 0
 }
 
 // termsIn says what a person has under rules: with a reason, and without one.

@@ -64,20 +64,20 @@ func weigh(before, after []*lending) []Kind {
 func (w *weighing) ask() {
 	ways, needs := map[string]bool{}, map[string]Needs{}
 	several := len(w.lists[0]) > 1 || len(w.lists[1]) > 1
-	for _, p := range slices.Concat(w.lists[:]...) {
-		ways[p.rule.way()] = true
-		w.longs = append(w.longs, p.rule.For.Duration)
-		for _, thing := range []string{p.hoursAsked(), p.ticketAsked(), p.onCallAsked()} {
+	for _, l := range slices.Concat(w.lists[:]...) {
+		ways[l.rule.way()] = true
+		w.longs = append(w.longs, l.rule.For.Duration)
+		for _, thing := range []string{l.hoursAsked(), l.ticketAsked(), l.onCallAsked()} {
 			w.add(thing)
 		}
-		if several && p.needs.Approvals > 0 {
-			w.add(p.nobodyAsked())
-			needs[p.nobodyAsked()] = p.needs
+		if several && l.needs.Approvals > 0 {
+			w.add(l.nobodyAsked())
+			needs[l.nobodyAsked()] = l.needs
 		}
 	}
-	for _, p := range slices.Concat(w.lists[:]...) {
+	for _, l := range slices.Concat(w.lists[:]...) {
 		if len(ways) > 1 {
-			w.add(p.wayAsked())
+			w.add(l.wayAsked())
 		}
 	}
 	for a, n := range needs {
@@ -107,11 +107,11 @@ func (w *weighing) bit(thing string) uint32 {
 }
 
 // What a rule asks about: the hour, a ticket, who is on call, the way, and whether nobody can approve.
-func (p *lending) hoursAsked() string  { return named("hours", p.hours) }
-func (p *lending) ticketAsked() string { return named("ticket", p.ticket) }
-func (p *lending) onCallAsked() string { return named("on call", p.onCall) }
-func (p *lending) wayAsked() string    { return named("way", p.rule.way()) }
-func (p *lending) nobodyAsked() string { return named("nobody", p.panels) }
+func (l *lending) hoursAsked() string  { return named("hours", l.hours) }
+func (l *lending) ticketAsked() string { return named("ticket", l.ticket) }
+func (l *lending) onCallAsked() string { return named("on call", l.onCall) }
+func (l *lending) wayAsked() string    { return named("way", l.rule.way()) }
+func (l *lending) nobodyAsked() string { return named("nobody", l.panels) }
 
 func named(kind, what string) string {
 	if what == "" {
@@ -129,18 +129,18 @@ type deciding struct {
 
 // decides finds the rule that decides about so long in a state.
 func (w *weighing) decides(side int, state uint32, long time.Duration, reason bool) (best deciding) {
-	for _, p := range w.lists[side] {
+	for _, l := range w.lists[side] {
 		off := false
-		for _, thing := range []string{p.hoursAsked(), p.ticketAsked(), p.wayAsked()} {
+		for _, thing := range []string{l.hoursAsked(), l.ticketAsked(), l.wayAsked()} {
 			bit := w.bit(thing)
 			off = off || bit != 0 && state&bit == 0
 		}
-		d := deciding{p, p.needs.Approvals, state&w.bit(p.nobodyAsked()) != 0}
-		if bit := w.bit(p.onCallAsked()); bit != 0 && state&bit != 0 {
+		d := deciding{l, l.needs.Approvals, state&w.bit(l.nobodyAsked()) != 0}
+		if bit := w.bit(l.onCallAsked()); bit != 0 && state&bit != 0 {
 			d.approvals = 0
 		}
 		d.nobody = d.nobody && d.approvals > 0
-		if off || p.rule.For.Duration < long || !reason && p.rule.needsReason() || d.approvals == 0 && !p.gives {
+		if off || l.rule.For.Duration < long || !reason && l.rule.needsReason() || d.approvals == 0 && !l.gives {
 			continue
 		}
 		if best.lending == nil || d.before(best.lending, d.nobody, best.nobody, d.approvals, best.approvals) {
@@ -223,9 +223,9 @@ func (d deciding) reviewed(other deciding) string {
 // allOf lists what rules give, all of it: where what they give when all is well is the same.
 func allOf(list []*lending) string {
 	words := make([]string, len(list))
-	for i, p := range list {
-		words[i] = p.words
-		if !p.rule.needsReason() {
+	for i, l := range list {
+		words[i] = l.words
+		if !l.rule.needsReason() {
 			words[i] += ", no reason needed"
 		}
 	}
