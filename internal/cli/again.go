@@ -124,7 +124,7 @@ func (r *remote) favoured(ctx context.Context, f *asking) (client.AskBody, error
 func targetsOf(of []client.FavouriteTarget) []client.AskTarget {
 	targets := []client.AskTarget{}
 	for _, t := range of {
-		targets = append(targets, client.AskTarget{Account: t.Account, PermissionSet: t.PermissionSet})
+		targets = append(targets, client.AskTarget(t))
 	}
 	return targets
 }
