@@ -285,6 +285,9 @@ func (h *host) background() error {
 		h.leavers = now.Add(2 * time.Minute)
 		err = h.server.broker.LetGo(ctx)
 	}
+	if err == nil {
+		err = h.server.broker.Watch(ctx)
+	}
 	return err
 }
 

@@ -310,19 +310,10 @@ type FavourRequest struct {
 
 // Favourite defines model for Favourite.
 type Favourite struct {
-	Minutes int64             `json:"minutes"`
-	Name    string            `json:"name"`
-	Reason  *string           `json:"reason,omitempty"`
-	Targets []FavouriteTarget `json:"targets"`
-}
-
-// FavouriteTarget defines model for FavouriteTarget.
-type FavouriteTarget struct {
-	// Account Account id
-	Account string `json:"account"`
-
-	// PermissionSet ARN, or role/PATH/NAME
-	PermissionSet string `json:"permissionSet"`
+	Minutes int64    `json:"minutes"`
+	Name    string   `json:"name"`
+	Reason  *string  `json:"reason,omitempty"`
+	Targets []Target `json:"targets"`
 }
 
 // FavouritesOutputBody defines model for FavouritesOutputBody.
