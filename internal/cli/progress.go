@@ -49,6 +49,9 @@ func (p *progress) asked(r client.Request, l client.Line) string {
 	if l.Sensitive {
 		text += "   sensitive"
 	}
+	if r.Policy != nil {
+		text += "   with a session policy"
+	}
 	if r.StartAt != nil {
 		text += "   from " + clock(*r.StartAt, r.AskedAt)
 	}

@@ -206,6 +206,9 @@ type AskBody struct {
 	// Minutes How long, counted from when AWS confirms it; with extends, how much longer
 	Minutes int64 `json:"minutes"`
 
+	// Policy A session policy that allows less than the roles that are asked for; approvers see it
+	Policy *string `json:"policy,omitempty"`
+
 	// Reason One line of at most 500 characters
 	Reason *string `json:"reason,omitempty"`
 
@@ -481,9 +484,12 @@ type Pending struct {
 	Minutes  int64     `json:"minutes"`
 
 	// Open Whether a line still waits for a decision
-	Open      bool   `json:"open"`
-	Reason    string `json:"reason"`
-	Requester Person `json:"requester"`
+	Open bool `json:"open"`
+
+	// Policy The session policy that it asks for
+	Policy    *string `json:"policy,omitempty"`
+	Reason    string  `json:"reason"`
+	Requester Person  `json:"requester"`
 
 	// Revision Changes with every change; hand it back to wait for the next
 	Revision string `json:"revision"`
@@ -538,9 +544,12 @@ type Request struct {
 	Minutes  int64     `json:"minutes"`
 
 	// Open Whether a line still waits for a decision
-	Open      bool   `json:"open"`
-	Reason    string `json:"reason"`
-	Requester Person `json:"requester"`
+	Open bool `json:"open"`
+
+	// Policy The session policy that it asks for
+	Policy    *string `json:"policy,omitempty"`
+	Reason    string  `json:"reason"`
+	Requester Person  `json:"requester"`
 
 	// Revision Changes with every change; hand it back to wait for the next
 	Revision string `json:"revision"`
