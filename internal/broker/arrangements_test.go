@@ -102,11 +102,11 @@ func TestATicketIsCheckedWhenAskedWhenItStartsAndWhileItLives(t *testing.T) {
 
 		// A system that does not answer ends nothing; one that says that it was closed does.
 		d.says(rules.Ticket{Down: "no answer"})
-		if err := r.Broker.Watch(r.As("sparekey")); err != nil || r.Grant(g.ID).State != access.Active {
+		if err := r.Broker.WatchTickets(r.As("sparekey")); err != nil || r.Grant(g.ID).State != access.Active {
 			t.Errorf("%v: %s", err, r.Grant(g.ID).State)
 		}
 		d.says(rules.Ticket{Why: "it is resolved"})
-		if err := r.Broker.Watch(r.As("sparekey")); err != nil {
+		if err := r.Broker.WatchTickets(r.As("sparekey")); err != nil {
 			t.Fatal(err)
 		}
 		if g := r.Become(g.ID, access.Ended, time.Minute); g.End.By.ID != "ticket" || g.End.Why != "the ticket INC-4711: it is resolved" {
@@ -175,10 +175,12 @@ func TestWhoIsOnCallNeedsNobody(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 		d.emails = []string{"dana@example.com"}
+		r.Clock.Advance(15 * time.Second) // so long the answer before serves
 		if l := state("on call"); l.State != access.Approved || l.Needs.Automatic != "dana is on call in payments" {
 			t.Errorf("%+v", l)
 		}
 		d.down = errors.New("no answer")
+		r.Clock.Advance(15 * time.Second)
 		if l := state("down"); l.State != access.Pending {
 			t.Errorf("when the service is down: %+v", l)
 		}

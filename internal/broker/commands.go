@@ -76,16 +76,25 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 	if r, err := b.answered(ctx, by, w.Key, digest); err == nil || !errors.Is(err, store.ErrNotFound) {
 		return r, err
 	}
-	for _, t := range wish.Targets {
-		if s, ok := set.Organization().PermissionSet(t.PermissionSet); ok && s.Content == "" {
-			if err := b.content(ctx, s.ARN); err != nil {
-				b.Log.Warn("what a permission set permits could not be read; it is not known what is approved with it", "permissionSet", s.Name, "error", err)
-			}
-		}
-	}
+	b.readContents(ctx, wish)
 	f := b.heard(ctx)
 	b.ticketed(ctx, &f, by, asksOf(wish)...)
 	return b.askOnce(ctx, by, wish, w.Key, digest, f)
+}
+
+// readContents reads what the permission sets of a wish permit, where that was never read.
+func (b *Broker) readContents(ctx context.Context, w access.Wish) {
+	read := map[string]bool{}
+	for _, t := range w.Targets {
+		s, ok := b.rules().Organization().PermissionSet(t.PermissionSet)
+		if !ok || s.Content != "" || read[s.ARN] {
+			continue
+		}
+		read[s.ARN] = true
+		if err := b.content(ctx, s.ARN); err != nil {
+			b.Log.Warn("what a permission set permits could not be read; it is not known what is approved with it", "permissionSet", s.Name, "error", err)
+		}
+	}
 }
 
 // asksOf is what the rules will be asked about a wish.

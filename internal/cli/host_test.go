@@ -286,7 +286,7 @@ func (h *host) background() error {
 		err = h.server.broker.LetGo(ctx)
 	}
 	if err == nil {
-		err = h.server.broker.Watch(ctx)
+		err = errors.Join(h.server.broker.Watch(ctx), h.server.broker.WatchTickets(ctx))
 	}
 	return err
 }
