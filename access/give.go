@@ -172,7 +172,7 @@ func (g Grant) askAnew(why string, f Facts, now time.Time) (Change, error) {
 // askAgain asks for what the grant was to give under the rules of now, in its person's name, and says so after why. Where
 // those do not allow it either, nothing is asked.
 func (g Grant) askAgain(why string, f Facts, now time.Time) (Change, string, error) {
-	c, err := Ask(f.Person, Wish{Targets: []org.Target{g.Target.Target}, Duration: g.Duration(), Reason: g.Reason, Ticket: g.Ticket}, f.Rules, now, f.NewID)
+	c, err := Ask(f.Person, Wish{Targets: []org.Target{g.Target.Target}, Duration: g.Duration(), Reason: g.Reason, Ticket: g.Ticket, Policy: g.Policy}, f.Rules, now, f.NewID)
 	var p *Problem
 	if errors.As(err, &p) {
 		return Change{}, "the rules no longer allow it: " + why, nil

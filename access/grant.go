@@ -175,6 +175,7 @@ type Grant struct {
 	AskedAt time.Time  `json:"askedAt,omitzero"`
 	StartAt time.Time  `json:"startAt,omitzero"`  // not before
 	Extends string     `json:"extends,omitempty"` // the grant that this one goes on after
+	Policy  string     `json:"policy,omitempty"`  // a session policy that allows less than the role
 	Freely  int        `json:"freely,omitempty"`  // minutes of extensions up to here that nobody approved
 	Terms
 	Rule       rules.Ref   `json:"rule"`
@@ -240,7 +241,7 @@ type Seen struct {
 func newGrant(r Request, l Line, now time.Time) Grant {
 	g := Grant{
 		ID: l.Grant, Request: r.ID, Line: l.Number, Person: r.Requester, Target: l.Target, Minutes: l.Minutes, Reason: r.Reason, Ticket: r.Ticket,
-		AskedAt: r.AskedAt, StartAt: r.StartAt, Terms: l.Terms, Rule: l.Rule, Needs: l.Needs, Approvals: append([]Approval(nil), l.Approvals...),
+		AskedAt: r.AskedAt, StartAt: r.StartAt, Policy: r.Policy, Terms: l.Terms, Rule: l.Rule, Needs: l.Needs, Approvals: append([]Approval(nil), l.Approvals...),
 		ApprovedAt: now, NextTry: latest(now, r.StartAt),
 	}
 	if e := r.Extends; e != nil {

@@ -72,6 +72,7 @@ type Request struct {
 	AskedAt   time.Time `json:"askedAt"`
 	LapsesAt  time.Time `json:"lapsesAt"`
 	Extends   *Extended `json:"extends,omitempty"`
+	Policy    string    `json:"policy,omitempty"` // a session policy that allows less than the roles
 	Lines     []Line    `json:"lines"`
 }
 
@@ -179,6 +180,7 @@ type Wish struct {
 	Ticket   string
 	Start    time.Time // zero: as soon as it is approved
 	Extends  *Grant    // the grant that is to last longer by Duration; its target is the only one
+	Policy   string    // a session policy that allows less than the roles that are asked for; approvers see it
 }
 
 // Ask makes a request of what by wishes, if the rules allow every line of it. Lines whose rule agrees by itself are approved
@@ -191,7 +193,7 @@ func Ask(by org.Person, w Wish, in rules.Set, now time.Time, newID func(kind str
 	}
 	r := Request{
 		ID: newID("req"), Requester: named(by), Reason: w.Reason, Minutes: int(w.Duration.Minutes()), Ticket: w.Ticket, StartAt: w.Start,
-		AskedAt: now, LapsesAt: latest(now.Add(LapseAfter), w.Start), Extends: w.extended(),
+		AskedAt: now, LapsesAt: latest(now.Add(LapseAfter), w.Start), Extends: w.extended(), Policy: w.Policy,
 	}
 	var refused []string
 	for i, t := range w.Targets {
@@ -374,6 +376,9 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 		}
 		seen[t] = true
 	}
+	if err := w.checkPolicy(now); err != nil {
+		return err
+	}
 	if len(w.Ticket) > 64 {
 		return problem(ErrInvalid, "the ticket has more than 64 characters").hint("name it as in INC-4711")
 	}
@@ -381,6 +386,20 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 		return err
 	}
 	return checkText("the reason", w.Reason)
+}
+
+// checkPolicy refuses a session policy where there is no session, or that AWS would not take.
+func (w Wish) checkPolicy(now time.Time) error {
+	if w.Policy == "" {
+		return nil
+	}
+	for _, t := range w.Targets {
+		if !strings.HasPrefix(t.PermissionSet, org.RolePrefix) {
+			return problem(ErrInvalid, "a session policy goes with roles, and not with permission sets").hint("ask for the permission sets in a request of their own")
+		}
+	}
+	_, err := SessionPolicy(now.Add(w.Duration), w.Policy)
+	return err
 }
 
 // checkText limits what people write for others to read: its length, and characters that a terminal or a log would act upon.

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"time"
 
 	"sparekey/audit"
@@ -24,10 +25,13 @@ func (g Grant) MayVend(by Named, lasts time.Duration, narrower string, now time.
 	case lasts != 0 && (lasts < SessionLeast || lasts > SessionMost):
 		return Vending{}, problem(ErrInvalid, "credentials last from %d to %d minutes", int(SessionLeast.Minutes()), int(SessionMost.Minutes())).hint("leave it out to have them for as long as can be")
 	}
+	if g.Policy != "" && narrower != "" {
+		return Vending{}, problem(ErrInvalid, "%s was approved with a session policy of its own, and a session carries only one", g.ID).hint("leave the policy out")
+	}
 	if lasts == 0 { // as long as the grant, as far as AWS lets them
 		lasts = min(max(g.EndsAt.Sub(now).Truncate(time.Second), SessionLeast), SessionMost)
 	}
-	v := Vending{Target: g.Target.Target, Person: g.Person, Grant: g.ID, Request: g.Request, Lasts: lasts, End: g.EndsAt, Narrower: narrower}
+	v := Vending{Target: g.Target.Target, Person: g.Person, Grant: g.ID, Request: g.Request, Lasts: lasts, End: g.EndsAt, Narrower: cmp.Or(g.Policy, narrower)}
 	if _, err := v.Policy(); err != nil {
 		return Vending{}, err
 	}

@@ -302,3 +302,24 @@ func anyDelegations(t *rapid.T, o org.Organization) []Delegation {
 	}
 	return all
 }
+
+// TestTheExamplesInTheDocsAreRules reads the rules that docs/approvals.md shows.
+func TestTheExamplesInTheDocsAreRules(t *testing.T) {
+	text, err := os.ReadFile("../docs/approvals.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```")
+	read := 0
+	for i := 1; i < len(blocks); i += 2 {
+		if yaml, ok := strings.CutPrefix(blocks[i], "yaml\n"); ok {
+			read++
+			if _, err := Parse([]File{{"approvals.md", []byte(yaml)}}, DefaultLongest); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if read != 2 {
+		t.Errorf("%d examples", read)
+	}
+}

@@ -27,7 +27,10 @@ func (s Set) nobody(n Needs, requester org.PersonID) string {
 		}
 	}
 	why = slices.Compact(slices.DeleteFunc(why, func(w string) bool { return w == "" }))
-	if len(able) > 0 {
+	switch {
+	case len(able) >= n.Approvals:
+		return fmt.Sprintf("of the people who can, not enough are left for each place: %s", strings.Join(why, ", "))
+	case len(able) > 0:
 		return fmt.Sprintf("it needs %d people and only %d can: %s", n.Approvals, len(able), strings.Join(why, ", "))
 	}
 	return strings.Join(why, ", ")

@@ -52,6 +52,9 @@ func anyOrganization(t *rapid.T) org.Organization {
 		if v := rapid.SampledFrom([]string{"", "prod", "dev"}).Draw(t, "env"); v != "" {
 			a.Tags["env"] = v
 		}
+		if v := rapid.SampledFrom([]string{"", "g2", "p3", "nobody"}).Draw(t, "owner"); v != "" {
+			a.Tags["owner"] = v
+		}
 		if rapid.IntRange(0, 7).Draw(t, "suspended") == 0 {
 			a.State = org.AccountSuspended
 		}
@@ -98,14 +101,78 @@ func anyRule(t *rapid.T, name string, deny bool) *Rule {
 	r.With.Reason = rapid.SampledFrom([]string{"required", "optional"}).Draw(t, "reason")
 	r.Approval = &Approval{Automatic: rapid.IntRange(0, 3).Draw(t, "automatic") == 0}
 	if !r.Approval.Automatic {
-		r.Approval.Need = rapid.IntRange(1, 3).Draw(t, "need")
-		r.Approval.Groups = some(t, "approver groups", groupNames, 0)
-		r.Approval.People = some(t, "approvers", userNames, 0)
-		if len(r.Approval.Groups)+len(r.Approval.People) == 0 {
-			r.Approval.Groups = []strict.Word{{Text: "g1"}}
+		anyApproval(t, r.Approval)
+	}
+	if rapid.IntRange(0, 4).Draw(t, "during") == 0 {
+		r.During = anyHours(t)
+	}
+	if rapid.IntRange(0, 4).Draw(t, "ticket") == 0 {
+		r.With.Ticket = &TicketRule{Pattern: strict.Word{Text: "INC-[0-9]+"}, Check: strict.Word{Text: rapid.SampledFrom([]string{"", "jira"}).Draw(t, "check")}}
+	}
+	if wrong := r.check(DefaultLongest, nil); len(wrong) > 0 {
+		for _, w := range wrong {
+			if !strings.Contains(w.Problem, "can match nothing") {
+				t.Fatal(w)
+			}
 		}
 	}
 	return r
+}
+
+func anyApproval(t *rapid.T, a *Approval) {
+	switch rapid.IntRange(0, 4).Draw(t, "form") {
+	case 0:
+		a.Stages = []Stage{{Panel: anyPanel(t)}, {All: []Panel{anyPanel(t), anyPanel(t)}}}
+	case 1:
+		a.All = []Panel{anyPanel(t), anyPanel(t)}
+	default:
+		a.Panel = anyPanel(t)
+	}
+	if rapid.IntRange(0, 4).Draw(t, "on call") == 0 {
+		a.AutomaticOnCall = &OnCall{Schedule: strict.Word{Text: "shift"}}
+	}
+}
+
+func anyPanel(t *rapid.T) Panel {
+	p := Panel{Need: rapid.IntRange(1, 3).Draw(t, "need"), Groups: some(t, "approver groups", groupNames, 0), People: some(t, "approvers", userNames, 0)}
+	if rapid.IntRange(0, 4).Draw(t, "owner") == 0 {
+		p.Owner = strict.Word{Text: "owner"}
+	}
+	if p.nameless() {
+		p.Groups = []strict.Word{{Text: "g1"}}
+	}
+	if rapid.IntRange(0, 4).Draw(t, "hours") == 0 {
+		p.Hours = anyHours(t)
+	}
+	if rapid.IntRange(0, 4).Draw(t, "on call") == 0 {
+		p.OnCall = &OnCall{Schedule: strict.Word{Text: "shift"}}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "ladder") == 0 {
+		p.Ladder = []Rung{{Party{Groups: some(t, "rung", groupNames, 1)}, Duration{15 * time.Minute}}}
+	}
+	return p
+}
+
+func anyHours(t *rapid.T) *Hours {
+	return &Hours{
+		From: strict.Word{Text: rapid.SampledFrom([]string{"00:00", "09:00", "22:00"}).Draw(t, "from")}, To: strict.Word{Text: rapid.SampledFrom([]string{"06:00", "12:00", "24:00"}).Draw(t, "to")},
+		Zone: strict.Word{Text: "UTC"},
+	}
+}
+
+// anyFacts is what other systems might say.
+func anyFacts(t *rapid.T, o org.Organization) Facts {
+	f := Facts{Now: noon.Add(time.Duration(rapid.IntRange(0, 47).Draw(t, "hour")) * time.Hour), Delegations: anyDelegations(t, o), Overdue: map[org.PersonID]string{}}
+	if rapid.Bool().Draw(t, "shift is known") {
+		f.OnCall = map[string]Shift{"shift": {People: []org.PersonID{rapid.SampledFrom(o.People).Draw(t, "who is on call").ID}}}
+	}
+	if rapid.Bool().Draw(t, "jira answers") {
+		f.Tickets = map[string]Ticket{"jira": {OK: rapid.Bool().Draw(t, "jira says yes")}}
+	}
+	if rapid.Bool().Draw(t, "overdue") {
+		f.Overdue[rapid.SampledFrom(o.People).Draw(t, "whose review").ID] = "rev-1"
+	}
+	return f
 }
 
 func anyBook(t *rapid.T) *Book {
@@ -119,6 +186,8 @@ func anyBook(t *rapid.T) *Book {
 	return b
 }
 
+var tickets = []string{"INC-1", ""}
+
 // asks is every question that can be put in the small world.
 func asks(o org.Organization, do func(p org.Person, a Ask)) {
 	for _, p := range o.People {
@@ -126,7 +195,7 @@ func asks(o org.Organization, do func(p org.Person, a Ask)) {
 			for _, s := range o.PermissionSets {
 				for hours := range 5 {
 					for _, reason := range []string{"", "because"} {
-						do(p, Ask{Target: org.Target{Account: a.ID, PermissionSet: s.ARN}, For: time.Duration(hours) * time.Hour, Reason: reason})
+						do(p, Ask{Target: org.Target{Account: a.ID, PermissionSet: s.ARN}, For: time.Duration(hours) * time.Hour, Reason: reason, Ticket: tickets[hours%2]})
 					}
 				}
 			}
@@ -140,7 +209,8 @@ func TestAddingAnAllowRuleNeverTakesAnythingAway(t *testing.T) {
 		m := org.NewMirror(o)
 		b := anyBook(t)
 		more := &Book{Rules: append(slices.Clone(b.Rules), anyRule(t, rapid.SampledFrom([]string{"a", "z"}).Draw(t, "name"), false))}
-		before, after := b.In(m), more.In(m)
+		f := anyFacts(t, o)
+		before, after := b.In(m).At(f), more.In(m).At(f)
 		asks(o, func(p org.Person, a Ask) {
 			d, e := before.Judge(p, a), after.Judge(p, a)
 			if !d.Allowed {
@@ -148,6 +218,12 @@ func TestAddingAnAllowRuleNeverTakesAnythingAway(t *testing.T) {
 			}
 			if !e.Allowed || e.Longest < a.For {
 				t.Fatalf("%s lost %+v: %v", p.User, a, e.Why)
+			}
+			if d.Waits == "" && e.Waits != "" && d.Nobody == "" {
+				t.Fatalf("%s now waits for %s: %+v", p.User, e.Waits, a)
+			}
+			if d.Waits != e.Waits {
+				return // it no longer waits, which may cost approvals
 			}
 			if d.Nobody == "" && (e.Nobody != "" || e.Needs.Approvals > d.Needs.Approvals) {
 				t.Fatalf("%s now needs %s (%s) for %+v, before %s", p.User, e.Needs, e.Nobody, a, d.Needs)
@@ -166,7 +242,8 @@ func TestADenyRuleWins(t *testing.T) {
 		b := anyBook(t)
 		deny := anyRule(t, "d", true)
 		with := &Book{Rules: append(slices.Clone(b.Rules), deny)}
-		before, after := b.In(m), with.In(m)
+		f := anyFacts(t, o)
+		before, after := b.In(m).At(f), with.In(m).At(f)
 		covered := bindOne(after, deny)
 		asks(o, func(p org.Person, a Ask) {
 			d, e := before.Judge(p, a), after.Judge(p, a)
@@ -196,7 +273,8 @@ func TestADecisionDoesNotDependOnTheOrderOfTheRules(t *testing.T) {
 		m := org.NewMirror(o)
 		b := anyBook(t)
 		other := &Book{Rules: rapid.Permutation(b.Rules).Draw(t, "order")}
-		one, two := b.In(m), other.In(m)
+		f := anyFacts(t, o)
+		one, two := b.In(m).At(f), other.In(m).At(f)
 		asks(o, func(p org.Person, a Ask) {
 			d, e := one.Judge(p, a), two.Judge(p, a)
 			if d.Allowed != e.Allowed || d.Allowed && (d.Rule != e.Rule || d.Longest != e.Longest) {
@@ -209,7 +287,11 @@ func TestADecisionDoesNotDependOnTheOrderOfTheRules(t *testing.T) {
 func TestOffersAreExactlyWhatTheJudgeAllows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOrganization(t)
-		s := anyBook(t).In(org.NewMirror(o))
+		b := anyBook(t)
+		for _, r := range b.Rules {
+			r.During = nil // offers name the hours, and do not judge by them
+		}
+		s := b.In(org.NewMirror(o)).At(Facts{Now: noon, Tickets: map[string]Ticket{"jira": {OK: true}}})
 		for _, p := range o.People {
 			offered := map[org.Target]Offer{}
 			for offer := range s.Offers(p) {
@@ -219,12 +301,12 @@ func TestOffersAreExactlyWhatTheJudgeAllows(t *testing.T) {
 				for _, set := range o.PermissionSets {
 					to := org.Target{Account: a.ID, PermissionSet: set.ARN}
 					offer, ok := offered[to]
-					d := s.Judge(p, Ask{Target: to, For: 0, Reason: "because"})
+					d := s.Judge(p, Ask{Target: to, For: 0, Reason: "because", Ticket: "INC-1"})
 					if d.Allowed != ok {
 						t.Fatalf("%s %+v: offered %v, judged %+v", p.User, to, ok, d)
 					}
 					for i, w := range offer.Ways {
-						d := s.Judge(p, Ask{Target: to, For: w.Longest, Reason: "because"})
+						d := s.Judge(p, Ask{Target: to, For: w.Longest, Reason: "because", Ticket: "INC-1"})
 						if !d.Allowed || d.Needs.Approvals > w.Needs.Approvals || d.Longest < w.Longest {
 							t.Fatalf("%s %+v: way %d says %s for %s, judged %+v", p.User, to, i, w.Needs, w.Longest, d)
 						}
@@ -234,7 +316,7 @@ func TestOffersAreExactlyWhatTheJudgeAllows(t *testing.T) {
 						longest = max(longest, w.Longest)
 					}
 					if ok {
-						if d := s.Judge(p, Ask{Target: to, For: longest + time.Minute, Reason: "because"}); d.Allowed {
+						if d := s.Judge(p, Ask{Target: to, For: longest + time.Minute, Reason: "because", Ticket: "INC-1"}); d.Allowed {
 							t.Fatalf("%s %+v: more than the longest way is allowed by %s", p.User, to, d.Rule)
 						}
 					}
@@ -255,7 +337,8 @@ func TestRenamingAGroupOrAnOUNeverGivesAnything(t *testing.T) {
 		} else {
 			renamed.OUs[i-len(o.Groups)].Name = "other"
 		}
-		before, after := b.In(org.NewMirror(o)), b.In(org.NewMirror(renamed))
+		f := anyFacts(t, o)
+		before, after := b.In(org.NewMirror(o)).At(f), b.In(org.NewMirror(renamed)).At(f)
 		asks(o, func(p org.Person, a Ask) {
 			if d, e := before.Judge(p, a), after.Judge(p, a); e.Allowed && !d.Allowed {
 				t.Fatalf("%s gained %+v by %s", p.User, a, e.Rule)
@@ -267,7 +350,7 @@ func TestRenamingAGroupOrAnOUNeverGivesAnything(t *testing.T) {
 func TestEveryRefusalHasAReasonAndNoApproverIsTheRequester(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOrganization(t)
-		s := anyBook(t).In(org.NewMirror(o))
+		s := anyBook(t).In(org.NewMirror(o)).At(anyFacts(t, o))
 		asks(o, func(p org.Person, a Ask) {
 			d := s.Judge(p, a)
 			if !d.Allowed && (len(d.Why) == 0 || slices.ContainsFunc(d.Why, func(w string) bool { return strings.TrimSpace(w) == "" })) {
@@ -285,13 +368,37 @@ func TestEveryRefusalHasAReasonAndNoApproverIsTheRequester(t *testing.T) {
 				}
 			}
 			for _, by := range o.People {
-				if d.Needs.Approvals > 0 && may(by) && !slices.ContainsFunc(able, func(q org.Person) bool { return q.ID == by.ID }) {
+				if d.Needs.Approvals > 0 && !s.away(by.ID) && may(by) && !slices.ContainsFunc(able, func(q org.Person) bool { return q.ID == by.ID }) {
 					t.Fatalf("%s may approve for %s and is not listed", by.User, p.User)
 				}
 			}
-			if (d.Nobody != "") != (len(able) < d.Needs.Approvals) {
-				t.Fatalf("%d can approve %s, and it says %q", len(able), d.Needs, d.Nobody)
+			if d.Nobody != "" && finishes(s, about, o) {
+				t.Fatalf("people can approve %s, and it says %q", d.Needs, d.Nobody)
+			}
+			if len(d.Needs.Stages) == 1 && len(d.Needs.Stages[0]) == 1 && d.Nobody == "" && !finishes(s, about, o) {
+				t.Fatalf("nobody can approve %s, and it says nothing", d.Needs)
 			}
 		})
 	})
+}
+
+// finishes reports whether a case is agreed to when everybody says yes who may, whatever the hour and whoever is on call.
+func finishes(s Set, c Case, o org.Organization) bool {
+	c.Needs.Stages = slices.Clone(c.Needs.Stages)
+	for i, stage := range c.Needs.Stages {
+		c.Needs.Stages[i] = slices.Clone(stage)
+		for j := range stage {
+			c.Needs.Stages[i][j].Hours, c.Needs.Stages[i][j].OnCall = "", ""
+		}
+	}
+	s = s.At(Facts{Now: c.Asked.Add(time.Hour)})
+	for range c.Needs.Approvals {
+		for _, p := range o.People {
+			if v, why := s.MayApprove(c, p); why == "" {
+				v.At = c.Asked
+				c.Votes = append(c.Votes, v)
+			}
+		}
+	}
+	return s.Progress(c).Done(c.Needs)
 }

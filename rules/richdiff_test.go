@@ -23,7 +23,7 @@ var testHours = []*Hours{
 	{Zone: word1("UTC"), Days: []strict.Word{word1("sat"), word1("sun")}},
 }
 
-func anyHours(t *rapid.T) *Hours {
+func richHours(t *rapid.T) *Hours {
 	h := testHours[max(0, rapid.IntRange(-3, len(testHours)-1).Draw(t, "hours"))]
 	if h == nil {
 		return nil
@@ -32,8 +32,8 @@ func anyHours(t *rapid.T) *Hours {
 	return &copied
 }
 
-func anyPanel(t *rapid.T) Panel {
-	p := Panel{Need: rapid.IntRange(1, 2).Draw(t, "need"), Groups: some(t, "approver groups", groupNames, 0), People: some(t, "approvers", userNames, 0), Hours: anyHours(t)}
+func richPanel(t *rapid.T) Panel {
+	p := Panel{Need: rapid.IntRange(1, 2).Draw(t, "need"), Groups: some(t, "approver groups", groupNames, 0), People: some(t, "approvers", userNames, 0), Hours: richHours(t)}
 	if rapid.IntRange(0, 2).Draw(t, "owned") == 0 || p.nameless() {
 		p.Owner = word1(rapid.SampledFrom([]string{"owner", "team"}).Draw(t, "owner"))
 	}
@@ -50,7 +50,7 @@ func anyPanel(t *rapid.T) Panel {
 	return p
 }
 
-func anyReview(t *rapid.T) *Review {
+func richReview(t *rapid.T) *Review {
 	if rapid.IntRange(0, 2).Draw(t, "review") > 0 {
 		return nil
 	}
@@ -59,7 +59,7 @@ func anyReview(t *rapid.T) *Review {
 
 // aspects are what a rule can have more of, each drawn alone.
 var aspects = []func(t *rapid.T, r *Rule){
-	func(t *rapid.T, r *Rule) { r.During = anyHours(t) },
+	func(t *rapid.T, r *Rule) { r.During = richHours(t) },
 	func(t *rapid.T, r *Rule) {
 		r.With.Ticket = nil
 		if rapid.IntRange(0, 2).Draw(t, "ticket") == 0 {
@@ -77,7 +77,7 @@ var aspects = []func(t *rapid.T, r *Rule){
 		for range rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "stages") {
 			var s Stage
 			for range rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "panels") {
-				s.All = append(s.All, anyPanel(t))
+				s.All = append(s.All, richPanel(t))
 			}
 			r.Approval.Stages = append(r.Approval.Stages, s)
 		}
@@ -90,7 +90,7 @@ var aspects = []func(t *rapid.T, r *Rule){
 		i := rapid.IntRange(0, len(stages)-1).Draw(t, "stage")
 		stages[i].All = slices.Clone(stages[i].All)
 		j := rapid.IntRange(0, len(stages[i].All)-1).Draw(t, "panel")
-		p, other := stages[i].All[j], anyPanel(t)
+		p, other := stages[i].All[j], richPanel(t)
 		switch rapid.IntRange(0, 5).Draw(t, "part") {
 		case 0:
 			p.Need = other.Need
@@ -118,7 +118,7 @@ var aspects = []func(t *rapid.T, r *Rule){
 		}
 		r.Approval = &a
 	},
-	func(t *rapid.T, r *Rule) { r.Review = anyReview(t) },
+	func(t *rapid.T, r *Rule) { r.Review = richReview(t) },
 	func(t *rapid.T, r *Rule) {
 		r.Extend = Duration{time.Duration(rapid.IntRange(0, 1).Draw(t, "extend")) * 30 * time.Minute}
 	},
@@ -153,15 +153,15 @@ func made(r *Rule) *Rule {
 	return r
 }
 
-func anySensitive(t *rapid.T) Sensitive {
+func richSensitive(t *rapid.T) Sensitive {
 	if rapid.Bool().Draw(t, "nothing sensitive") {
 		return Sensitive{}
 	}
-	return Sensitive{Accounts: some(t, "sensitive", accountIDs, 1), PermissionSets: some(t, "sensitive sets", setNames, 0), Review: anyReview(t)}
+	return Sensitive{Accounts: some(t, "sensitive", accountIDs, 1), PermissionSets: some(t, "sensitive sets", setNames, 0), Review: richReview(t)}
 }
 
 func richBook(t *rapid.T) *Book {
-	b := &Book{Sensitive: anySensitive(t)}
+	b := &Book{Sensitive: richSensitive(t)}
 	for i := range rapid.IntRange(1, 4).Draw(t, "rules") {
 		b.Rules = append(b.Rules, richRule(t, fmt.Sprintf("r%d", i)))
 	}
@@ -196,7 +196,7 @@ func changedRich(t *rapid.T, b *Book) *Book {
 		other.Rules = append(other.Rules, richRule(t, "new"))
 	}
 	if rapid.IntRange(0, 3).Draw(t, "marks") == 0 {
-		other.Sensitive = anySensitive(t)
+		other.Sensitive = richSensitive(t)
 	}
 	return sealed(t, other)
 }
@@ -222,8 +222,8 @@ var moments = []time.Time{
 	time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), time.Date(2026, 11, 24, 22, 0, 0, 0, time.UTC), time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC), time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC),
 }
 
-// anyFacts is some state of the world.
-func anyFacts(t *rapid.T) Facts {
+// richFacts is some state of the world.
+func richFacts(t *rapid.T) Facts {
 	f := Facts{Now: rapid.SampledFrom(moments).Draw(t, "now"), Tickets: map[string]Ticket{}, OnCall: map[string]Shift{}}
 	switch rapid.IntRange(0, 3).Draw(t, "jira") {
 	case 0:
@@ -341,7 +341,7 @@ func TestADiffOfTheWholeLanguageMissesNobody(t *testing.T) {
 		a := richBook(t)
 		before, after := a.In(m), changedRich(t, a).In(m)
 		e := Diff(before, after)
-		f := anyFacts(t)
+		f := richFacts(t)
 		richAsks(t, o, func(p org.Person, ask Ask, account, set string) {
 			how := richMore(before, after, f, p, ask)
 			if how == "" {
@@ -373,7 +373,7 @@ func TestWhatDoesNotWidenOfTheWholeLanguageGivesNobodyMore(t *testing.T) {
 		}
 		o := richOrganization(t)
 		later := org.NewMirror(o)
-		before, after, f := a.In(later), b.In(later), anyFacts(t)
+		before, after, f := a.In(later), b.In(later), richFacts(t)
 		richAsks(t, o, func(p org.Person, ask Ask, account, _ string) {
 			if how := richMore(before, after, f, p, ask); how != "" {
 				t.Fatalf("%s %s: %+v: %s\nbefore %+v\nafter  %+v", p.User, account, ask, how, before.At(f).Judge(p, ask), after.At(f).Judge(p, ask))

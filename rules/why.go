@@ -57,6 +57,7 @@ func (s Set) missed(b *bound, p org.Person, t place, ask Ask) miss {
 	}
 	if !b.sets[t.set.ARN] || !b.accounts.has(t.bit) {
 		add(foreign, "is about something else")
+		return m // and nobody asks what else it lacks
 	}
 	if lack := s.lacksWho(b, p); lack != "" {
 		add(3, lack)

@@ -7,7 +7,6 @@ import (
 
 	"sparekey/access"
 	"sparekey/internal/broker"
-	"sparekey/org"
 	"sparekey/rules"
 )
 
@@ -40,16 +39,10 @@ type Absence struct {
 
 // Favourite is something that somebody asks for often.
 type Favourite struct {
-	Name    string            `json:"name"`
-	Targets []FavouriteTarget `json:"targets"`
-	Minutes int               `json:"minutes"`
-	Reason  string            `json:"reason,omitempty"`
-}
-
-// FavouriteTarget is one target of a favourite.
-type FavouriteTarget struct {
-	Account       string `json:"account" doc:"Account id"`
-	PermissionSet string `json:"permissionSet" doc:"ARN, or role/PATH/NAME"`
+	Name    string   `json:"name"`
+	Targets []Target `json:"targets"`
+	Minutes int      `json:"minutes"`
+	Reason  string   `json:"reason,omitempty"`
 }
 
 // Credentials are an access key of a role session. They are told once and kept nowhere.
@@ -244,15 +237,11 @@ func (s *Server) listFavourites(ctx context.Context, _ *struct{}) (*favouritesOu
 }
 
 func favouriteOf(f broker.Favourite) Favourite {
-	v := Favourite{Name: f.Name, Targets: []FavouriteTarget{}, Minutes: f.Minutes, Reason: f.Reason}
+	v := Favourite{Name: f.Name, Targets: []Target{}, Minutes: f.Minutes, Reason: f.Reason}
 	for _, t := range f.Targets {
-		v.Targets = append(v.Targets, targetIn(t))
+		v.Targets = append(v.Targets, targetOf(t))
 	}
 	return v
-}
-
-func targetIn(t org.Target) FavouriteTarget {
-	return FavouriteTarget{string(t.Account), t.PermissionSet}
 }
 
 func (s *Server) listGroups(ctx context.Context, _ *struct{}) (*groupsOutput, error) {

@@ -108,6 +108,7 @@ type Request struct {
 	Ticket    string     `json:"ticket,omitempty"`
 	StartAt   *time.Time `json:"startAt,omitempty" doc:"When it is to begin"`
 	Extends   string     `json:"extends,omitempty" doc:"The grant that it is to extend"`
+	Policy    string     `json:"policy,omitempty" doc:"The session policy that it asks for"`
 	Open      bool       `json:"open" doc:"Whether a line still waits for a decision"`
 	Lines     []Line     `json:"lines"`
 	Revision  string     `json:"revision" doc:"Changes with every change; hand it back to wait for the next"`
@@ -225,7 +226,7 @@ func offerOf(o rules.Offer) Offer {
 func requestOf(r broker.Asked, now time.Time) Request {
 	v := Request{
 		ID: r.ID, Requester: personOf(r.Requester), Reason: r.Reason, Minutes: r.Minutes, AskedAt: r.AskedAt, LapsesAt: r.LapsesAt, Open: r.Open(), Revision: revision(r),
-		Ticket: r.Ticket, StartAt: moment(r.StartAt),
+		Ticket: r.Ticket, StartAt: moment(r.StartAt), Policy: r.Policy,
 	}
 	if r.Extends != nil {
 		v.Extends = r.Extends.Grant
@@ -320,7 +321,7 @@ func meOf(m broker.Me) Me {
 }
 
 func wishOf(in AskBody, key string) broker.Wish {
-	w := broker.Wish{Duration: time.Duration(in.Minutes) * time.Minute, Reason: in.Reason, Ticket: in.Ticket, Extends: in.Extends, Key: key}
+	w := broker.Wish{Duration: time.Duration(in.Minutes) * time.Minute, Reason: in.Reason, Ticket: in.Ticket, Extends: in.Extends, Policy: in.Policy, Key: key}
 	if in.StartAt != nil {
 		w.Start = *in.StartAt
 		if w.Start.Before(time.UnixMilli(1)) { // the zero time would not be a start in the past, but none

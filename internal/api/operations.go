@@ -22,6 +22,7 @@ type AskBody struct {
 	Ticket  string      `json:"ticket,omitempty" maxLength:"64"`
 	StartAt *time.Time  `json:"startAt,omitempty" doc:"When it is to begin; at most 30 days ahead; once it is approved if left out"`
 	Extends string      `json:"extends,omitempty" maxLength:"40" pattern:"^g-[0-9a-z]+$" doc:"The id of a live grant of yours that is to last longer"`
+	Policy  string      `json:"policy,omitempty" maxLength:"4096" doc:"A session policy that allows less than the roles that are asked for; approvers see it"`
 }
 
 // AskTarget names a target.

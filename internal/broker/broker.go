@@ -96,6 +96,7 @@ type Broker struct {
 	lookedAt *org.Mirror
 	wrongs   atomic.Pointer[string] // what that found
 	refused  refusals
+	shifts   shifts
 	looks    *rate.Limiter // of people who are looked up in the background
 
 	telling sync.Mutex

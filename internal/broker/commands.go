@@ -21,6 +21,7 @@ type Wish struct {
 	Duration time.Duration
 	Reason   string
 	Ticket   string
+	Policy   string    // a session policy that allows less than the roles that are asked for
 	Start    time.Time // zero: as soon as it is approved
 	Extends  string    // the id of the grant that is to last longer; then there are no targets
 	Key      string    // idempotency key: the same key and the same wish make one request, however often they come
@@ -53,7 +54,7 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 	if w.Key == "" || len(w.Key) > 100 {
 		return access.Request{}, &access.Problem{Kind: access.ErrInvalid, Message: "the idempotency key is missing or has more than 100 characters", Hint: "send a new random key with each request, and the same one when you repeat it"}
 	}
-	wish := access.Wish{Duration: w.Duration, Reason: w.Reason, Ticket: w.Ticket, Start: w.Start}
+	wish := access.Wish{Duration: w.Duration, Reason: w.Reason, Ticket: w.Ticket, Policy: w.Policy, Start: w.Start}
 	for _, n := range w.Targets {
 		t, err := target(set.Organization(), n)
 		if err != nil {
@@ -67,7 +68,7 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 		}
 	}
 	digest, err := audit.Digest(map[string]any{
-		"targets": wish.Targets, "minutes": int(w.Duration.Minutes()), "reason": w.Reason, "ticket": w.Ticket, "start": w.Start.UnixMilli(), "extends": w.Extends,
+		"targets": wish.Targets, "minutes": int(w.Duration.Minutes()), "reason": w.Reason, "ticket": w.Ticket, "start": w.Start.UnixMilli(), "extends": w.Extends, "policy": w.Policy,
 	})
 	if err != nil {
 		return access.Request{}, err
@@ -75,16 +76,25 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 	if r, err := b.answered(ctx, by, w.Key, digest); err == nil || !errors.Is(err, store.ErrNotFound) {
 		return r, err
 	}
-	for _, t := range wish.Targets {
-		if s, ok := set.Organization().PermissionSet(t.PermissionSet); ok && s.Content == "" {
-			if err := b.content(ctx, s.ARN); err != nil {
-				b.Log.Warn("what a permission set permits could not be read; it is not known what is approved with it", "permissionSet", s.Name, "error", err)
-			}
-		}
-	}
+	b.readContents(ctx, wish)
 	f := b.heard(ctx)
 	b.ticketed(ctx, &f, by, asksOf(wish)...)
 	return b.askOnce(ctx, by, wish, w.Key, digest, f)
+}
+
+// readContents reads what the permission sets of a wish permit, where that was never read.
+func (b *Broker) readContents(ctx context.Context, w access.Wish) {
+	read := map[string]bool{}
+	for _, t := range w.Targets {
+		s, ok := b.rules().Organization().PermissionSet(t.PermissionSet)
+		if !ok || s.Content != "" || read[s.ARN] {
+			continue
+		}
+		read[s.ARN] = true
+		if err := b.content(ctx, s.ARN); err != nil {
+			b.Log.Warn("what a permission set permits could not be read; it is not known what is approved with it", "permissionSet", s.Name, "error", err)
+		}
+	}
 }
 
 // asksOf is what the rules will be asked about a wish.
@@ -115,6 +125,7 @@ func (b *Broker) extending(ctx context.Context, by org.Person, w Wish, wish *acc
 	if wish.Ticket == "" {
 		wish.Ticket = g.Ticket
 	}
+	wish.Policy = g.Policy
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"sparekey/access"
@@ -19,8 +20,11 @@ import (
 
 // Watch does one round of it. Rounds may overlap with another replica's: each step is decided in its own transaction.
 func (b *Broker) Watch(ctx context.Context) error {
-	return errors.Join(b.recheck(ctx), b.watchTickets(ctx), b.escalate(ctx), b.MakeGroups(ctx))
+	return errors.Join(b.recheck(ctx), b.escalate(ctx), b.MakeGroups(ctx))
 }
+
+// ticketsAtOnce is how many tickets are asked about at once.
+const ticketsAtOnce = 8
 
 // recheck judges anew what waits for another system to answer.
 func (b *Broker) recheck(ctx context.Context) error {
@@ -73,9 +77,9 @@ func (b *Broker) named(p org.Person) org.Person {
 	return p
 }
 
-// watchTickets ends grants whose ticket was closed, handed to somebody else, or whose window was moved. A system that does not
-// answer ends nothing.
-func (b *Broker) watchTickets(ctx context.Context) error {
+// WatchTickets ends grants whose ticket was closed, handed to somebody else, or whose window was moved. A system that does
+// not answer ends nothing, and is not asked again in this round.
+func (b *Broker) WatchTickets(ctx context.Context) error {
 	if b.Tickets == nil || !b.rules().Ready() {
 		return nil
 	}
@@ -83,26 +87,53 @@ func (b *Broker) watchTickets(ctx context.Context) error {
 	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { grants, err = tx.LiveGrants(); return err }); err != nil {
 		return err
 	}
-	now := b.Now()
-	var failed []error
-	for _, g := range grants {
-		if g.Service == "" || g.End != nil || g.State == access.Waiting {
-			continue
-		}
-		p, ok := b.rules().Organization().Person(g.Person.ID)
-		if !ok {
-			continue // the leavers' look-up ends it
-		}
-		said := b.Tickets.Ticket(ctx, rules.TicketQuestion{Service: g.Service, ID: g.Ticket, Person: p, From: now, To: now})
-		if said.Down != "" || said.OK {
-			continue
-		}
-		why := fmt.Sprintf("the ticket %s: %s", g.Ticket, said.Why)
-		failed = append(failed, b.onGrant(audit.By(ctx, "ticket"), g.ID, func(g access.Grant) (access.Change, error) {
-			return g.EndIt(audit.Actor{Kind: audit.Sparekey, ID: "ticket"}, clipped(why), b.Now())
-		}))
+	var down sync.Map // services
+	asking, failed := make(chan access.Grant), make(chan error)
+	var all sync.WaitGroup
+	for range ticketsAtOnce {
+		all.Go(func() {
+			for g := range asking {
+				if err := b.watchTicket(ctx, g, &down); err != nil {
+					failed <- err
+				}
+			}
+		})
 	}
-	return errors.Join(failed...)
+	go func() {
+		for _, g := range grants {
+			if g.Service != "" && g.End == nil && g.State != access.Waiting {
+				asking <- g
+			}
+		}
+		close(asking)
+		all.Wait()
+		close(failed)
+	}()
+	var errs []error
+	for err := range failed {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (b *Broker) watchTicket(ctx context.Context, g access.Grant, down *sync.Map) error {
+	p, ok := b.rules().Organization().Person(g.Person.ID)
+	if _, silent := down.Load(g.Service); silent || !ok || ctx.Err() != nil { // who is gone is let go of elsewhere
+		return ctx.Err()
+	}
+	now := b.Now()
+	said := b.Tickets.Ticket(ctx, rules.TicketQuestion{Service: g.Service, ID: g.Ticket, Person: p, From: now, To: now})
+	switch {
+	case said.Down != "":
+		down.Store(g.Service, true)
+		return nil
+	case said.OK:
+		return nil
+	}
+	why := fmt.Sprintf("the ticket %s: %s", g.Ticket, said.Why)
+	return b.onGrant(audit.By(ctx, "ticket"), g.ID, func(g access.Grant) (access.Change, error) {
+		return g.EndIt(audit.Actor{Kind: audit.Sparekey, ID: "ticket"}, clipped(why), b.Now())
+	})
 }
 
 // clipped makes what another system said fit to be kept.

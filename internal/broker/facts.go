@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"sparekey/access"
@@ -43,14 +44,42 @@ func (b *Broker) heard(ctx context.Context) rules.Facts {
 		if f.OnCall == nil {
 			f.OnCall = map[string]rules.Shift{}
 		}
-		emails, until, err := b.Rota.OnCall(ctx, name, f.Now)
-		if err != nil {
-			f.OnCall[name] = rules.Shift{Down: err.Error(), Asked: f.Now}
-			continue
-		}
-		f.OnCall[name] = rules.Shift{People: rules.ShiftOf(emails, set.Organization()), Until: until, Asked: f.Now}
+		f.OnCall[name] = b.shift(ctx, name, set.Organization())
 	}
 	return f
+}
+
+// shiftFor is how long an answer of the on-call service serves, also one that it did not give: lists and pages ask often, and
+// must not wait for a service that is down.
+const shiftFor = 15 * time.Second
+
+// shifts are the last answers of the on-call service.
+type shifts struct {
+	asking sync.Mutex // held by the one who asks
+	last   sync.Map   // by schedule: rules.Shift
+}
+
+// shift is who is on call. While somebody else asks, the answer before serves.
+func (b *Broker) shift(ctx context.Context, schedule string, m *org.Mirror) rules.Shift {
+	before, has := b.shifts.last.Load(schedule)
+	if has && b.Now().Sub(before.(rules.Shift).Asked) < shiftFor {
+		return before.(rules.Shift)
+	}
+	if has && !b.shifts.asking.TryLock() {
+		return before.(rules.Shift)
+	} else if !has {
+		b.shifts.asking.Lock()
+	}
+	defer b.shifts.asking.Unlock()
+	s := rules.Shift{Asked: b.Now()}
+	emails, until, err := b.Rota.OnCall(ctx, schedule, s.Asked)
+	if err != nil {
+		s.Down = err.Error()
+	} else {
+		s.People, s.Until = rules.ShiftOf(emails, m), until
+	}
+	b.shifts.last.Store(schedule, s)
+	return s
 }
 
 // ticketed adds what ticket systems say about the ticket of some asks of one person.

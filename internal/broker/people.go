@@ -157,7 +157,7 @@ func (b *Broker) favour(ctx context.Context, name, request string) (Favourite, e
 		}
 		f.Minutes, f.Reason = r.Minutes, r.Reason
 		for _, l := range r.Lines {
-			f.Targets = append(f.Targets, l.Target.Target)
+			f.Targets = append(f.Targets, l.Target)
 		}
 		all, err := tx.Favourites(by.ID)
 		if err != nil {

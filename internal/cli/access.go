@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -100,6 +101,7 @@ type asking struct {
 	accounts, sets, targets []string
 	long, reason, ticket    string
 	start, favourite        string
+	policy                  string // a file
 	wait                    bool
 	most                    time.Duration
 }
@@ -121,6 +123,7 @@ func (a *app) accessRequestCommand() *cobra.Command {
 	c.Flags().StringVar(&f.reason, "reason", "", "why; approvers and auditors read it")
 	c.Flags().StringVar(&f.ticket, "ticket", "", "the ticket that it is for, where the rule wants one")
 	c.Flags().StringVar(&f.start, "start", "", "when it is to begin: 2026-11-30T22:00+09:00, or \"2026-11-30 22:00 Asia/Tokyo\"")
+	c.Flags().StringVar(&f.policy, "policy-file", "", "with roles: a session policy that allows less; approvers see it")
 	c.Flags().StringVar(&f.favourite, "favourite", "", "ask for what this favourite of yours says; other flags go before it")
 	c.Flags().BoolVar(&f.wait, "wait", false, "wait until all of it is there, or will not be")
 	c.Flags().DurationVar(&f.most, "timeout", 0, "with --wait: give up waiting after so long (exit code 4)")
@@ -148,6 +151,14 @@ func (f asking) body() (client.AskBody, error) {
 			return body, err
 		}
 		body.StartAt = &at
+	}
+	if f.policy != "" {
+		text, err := os.ReadFile(f.policy)
+		if err != nil {
+			return body, fmt.Errorf("reading the session policy: %w", err)
+		}
+		policy := string(text)
+		body.Policy = &policy
 	}
 	targets, err := f.named()
 	if err != nil {

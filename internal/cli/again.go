@@ -121,10 +121,10 @@ func (r *remote) favoured(ctx context.Context, f *asking) (client.AskBody, error
 	return client.AskBody{}, &failure{exitUnknown, fmt.Sprintf("you have no favourite called %q", plain(f.favourite)), hint}
 }
 
-func targetsOf(of []client.FavouriteTarget) []client.AskTarget {
+func targetsOf(of []client.Target) []client.AskTarget {
 	targets := []client.AskTarget{}
 	for _, t := range of {
-		targets = append(targets, client.AskTarget{Account: t.Account, PermissionSet: t.PermissionSet})
+		targets = append(targets, client.AskTarget{Account: t.Account, PermissionSet: t.PermissionSetArn})
 	}
 	return targets
 }
@@ -194,11 +194,7 @@ func (a *app) favouritesCommand() *cobra.Command {
 func favouriteRow(f client.Favourite) []string {
 	var targets []string
 	for _, t := range f.Targets {
-		set := t.PermissionSet
-		if at := strings.LastIndexByte(set, '/'); at >= 0 && strings.HasPrefix(set, "arn:") {
-			set = set[at+1:]
-		}
-		targets = append(targets, plain(t.Account+":"+set))
+		targets = append(targets, plain(t.AccountName+":"+t.PermissionSet))
 	}
 	reason := ""
 	if f.Reason != nil {

@@ -182,6 +182,9 @@ func (a *app) showRequest(ctx context.Context, r *remote, id string) error {
 		fmt.Fprintf(a.out, ": %q", plain(q.Reason))
 	}
 	fmt.Fprintln(a.out)
+	if q.Policy != nil {
+		fmt.Fprintf(a.out, "policy     %s\n", plain(strings.Join(strings.Fields(*q.Policy), " ")))
+	}
 	(&progress{app: a}).show(q)
 	return nil
 }

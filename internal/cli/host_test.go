@@ -286,6 +286,9 @@ func (h *host) background() error {
 		h.leavers = now.Add(2 * time.Minute)
 		err = h.server.broker.LetGo(ctx)
 	}
+	if err == nil {
+		err = errors.Join(h.server.broker.Watch(ctx), h.server.broker.WatchTickets(ctx))
+	}
 	return err
 }
 

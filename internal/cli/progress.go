@@ -49,6 +49,9 @@ func (p *progress) asked(r client.Request, l client.Line) string {
 	if l.Sensitive {
 		text += "   sensitive"
 	}
+	if r.Policy != nil {
+		text += "   with a session policy"
+	}
 	if r.StartAt != nil {
 		text += "   from " + clock(*r.StartAt, r.AskedAt)
 	}
@@ -127,7 +130,7 @@ func (p *progress) grant(about string, g client.Grant) {
 		p.say(about, "stuck", "AWS has not confirmed it for ten minutes; still trying")
 	case client.GrantStateActive:
 		if p.waits { // between two looks that may have passed
-			p.say(about, "AWS", "creating the assignment …")
+			p.say(about, "AWS", "%s", giving[g.By])
 		}
 		p.say(about, "AWS", "confirmed after %s", span(g.ActiveAt.Sub(g.ApprovedAt)))
 		p.say(about, "live", "%s   %s", liveUntil(g), g.Id)
@@ -152,7 +155,7 @@ func liveUntil(g client.Grant) string {
 		return "the access existed before and stays; the grant is over at " + clock(*g.EndsAt, *g.ActiveAt)
 	}
 	text := "until " + clock(*g.EndsAt, *g.ActiveAt)
-	if g.LastMinute != nil {
+	if g.LastMinute != nil && !g.LastMinute.Equal(*g.EndsAt) {
 		text += fmt.Sprintf(" (sessions may last until %s)", clock(*g.LastMinute, *g.ActiveAt))
 	}
 	return text

@@ -19,6 +19,7 @@ type (
 	refresh struct{}
 	leavers struct{}
 	watch   struct{}
+	tickets struct{}
 	tidy    struct{}
 	lapse   struct {
 		Request string `json:"request"`
@@ -28,6 +29,7 @@ type (
 func (refresh) Kind() string { return "read-organization" }
 func (leavers) Kind() string { return "let-leavers-go" }
 func (watch) Kind() string   { return "watch" }
+func (tickets) Kind() string { return "watch-tickets" }
 func (tidy) Kind() string    { return "tidy" }
 func (lapse) Kind() string   { return "lapse-request" }
 
@@ -55,6 +57,9 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 	if err := river.AddWorkerSafely(workers, &worker[watch]{limit: shortJob, do: func(ctx context.Context, _ watch) error { return b.Watch(ctx) }}); err != nil {
 		return nil, err
 	}
+	if err := river.AddWorkerSafely(workers, &worker[tickets]{limit: longJob, do: func(ctx context.Context, _ tickets) error { return b.WatchTickets(ctx) }}); err != nil {
+		return nil, err
+	}
 	if err := river.AddWorkerSafely(workers, &worker[tidy]{limit: shortJob, do: func(ctx context.Context, _ tidy) error {
 		b.RecordUnproven(ctx)
 		return b.Forget(ctx)
@@ -76,7 +81,7 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 	return &river.Config{
 		ID: holder, Logger: slog.New(onlyTrouble{log.Handler()}), Workers: workers,
 		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
-		PeriodicJobs: []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(watchEvery, false, watch{}), every(time.Minute, false, tidy{})},
+		PeriodicJobs: []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(watchEvery, false, watch{}), every(watchEvery, false, tickets{}), every(time.Minute, false, tidy{})},
 		JobTimeout:   shortJob, RescueStuckJobsAfter: longJob + time.Minute,
 	}, nil
 }

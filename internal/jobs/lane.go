@@ -206,22 +206,26 @@ func (l *lane) slots(due, busy []access.Grant, now time.Time) *slots {
 	s := &slots{limit: l.limits.Outstanding - 1, accounts: map[org.AccountID]string{}}
 	for _, g := range busy {
 		_, carried := l.carrying[g.ID]
-		if g.Outstanding() && !carried {
+		if operates(g) && g.Outstanding() && !carried {
 			s.take(g)
 		}
 	}
 	for _, g := range l.carrying {
-		if mayCall(g.Task(now)) || g.Outstanding() {
+		if operates(g) && (mayCall(g.Task(now)) || g.Outstanding()) {
 			s.take(g)
 		}
 	}
 	for _, g := range due {
-		if t := g.Task(now); g.Urgency() == 1 && mayCall(t) {
+		if t := g.Task(now); operates(g) && g.Urgency() == 1 && mayCall(t) {
 			s.starting = true
 		}
 	}
 	return s
 }
+
+// operates reports whether a grant takes one of Identity Center's few operations: memberships and sessions are synchronous,
+// and have no such limit.
+func operates(g access.Grant) bool { return g.Way == access.Assignment }
 
 // mayCall reports whether a task may make AWS begin an operation.
 func mayCall(t access.Task) bool {
@@ -236,7 +240,7 @@ func (s *slots) take(g access.Grant) {
 // admit takes a slot for a grant whose task may begin an operation, if there is one: ends leave one to starts, and only one
 // operation at a time works in an account.
 func (s *slots) admit(g access.Grant, now time.Time) bool {
-	if !mayCall(g.Task(now)) {
+	if !operates(g) || !mayCall(g.Task(now)) {
 		return true
 	}
 	if other, taken := s.accounts[g.Target.Account]; taken && other != g.ID {

@@ -47,7 +47,7 @@ permission-sets: [{name: ReadOnly}, {name: PowerUser, session: 2h}]
 groups: [ghosts, sparekey 100000000003 PowerUser]
 roles: [{name: Deployer, path: /ops/, ous: [Sandbox]}]
 people:
-  - {user: dana, groups: [developers]}
+  - {user: dana, email: dana@example.com, groups: [developers]}
   - {user: eli, groups: [developers]}
   - {user: kim, groups: [approvers, developers]}
   - {user: ren, groups: [approvers]}
@@ -81,17 +81,18 @@ var Start = time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
 // Rig is a broker over a real store and the sandbox, with a clock that the test moves and a lane that the test is.
 type Rig struct {
 	testing.TB
-	Clock  *sandbox.ManualClock
-	Box    *sandbox.Sandbox
-	AWS    string                          // URL of whichever sandbox answers
-	at     atomic.Pointer[sandbox.Sandbox] // which sandbox answers
-	Store  *store.Store
-	Broker *broker.Broker
-	O      org.Organization
-	Log    *Log
-	waits  map[string]time.Time // AWS works, and looking before is of no use
-	roles  []org.Role
-	way    access.Way // of what is lived
+	Clock      *sandbox.ManualClock
+	Box        *sandbox.Sandbox
+	AWS        string                          // URL of whichever sandbox answers
+	at         atomic.Pointer[sandbox.Sandbox] // which sandbox answers
+	Store      *store.Store
+	Broker     *broker.Broker
+	O          org.Organization
+	Log        *Log
+	waits      map[string]time.Time // AWS works, and looking before is of no use
+	roles      []org.Role
+	Connection sdk.Config // as Sparekey's, for tests that play somebody else
+	way        access.Way // of what is lived
 
 	witness witness
 }
@@ -146,9 +147,10 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Store.Close)
+	r.Connection = connection
 	center := aws.NewCenter(connection, o.Instance, o.IdentityStore)
 	r.Broker, err = broker.New(broker.Parts{
-		Store: r.Store, Ways: Ways(connection, center), Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
+		Store: r.Store, Ways: Ways(connection, center), Directory: aws.NewDirectory(connection, center, org.StatusUnknown), Groups: aws.NewGroups(connection, center),
 		Roles: broker.Roles{Administrators: who("admins"), Auditors: who("auditors")},
 		Now:   r.Clock.Now, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(r.Log, nil)), CallTimeout: 500 * time.Millisecond,
 	})

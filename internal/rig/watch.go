@@ -95,6 +95,7 @@ func (h *heard) Write(p []byte) (int, error) {
 type Life struct {
 	*Rig
 	ID         string
+	Request    string
 	Assignment org.Assignment
 	Grant      access.Grant // as it was when it was last watched
 	foreign    []org.Assignment
@@ -110,7 +111,7 @@ func (r *Rig) Foreign() []org.Assignment {
 func (r *Rig) Live() *Life {
 	r.Helper()
 	q := r.Ask("dana", ways[r.way].target)
-	l := &Life{Rig: r, ID: q.Lines[0].Grant, Assignment: r.Assignment("dana", "play", "PowerUser")}
+	l := &Life{Rig: r, ID: q.Lines[0].Grant, Request: q.ID, Assignment: r.Assignment("dana", "play", "PowerUser")}
 	for _, o := range r.Foreign() {
 		if r.Box.Assigned(o) {
 			l.foreign = append(l.foreign, o)

@@ -64,6 +64,7 @@ func (l *Life) There() bool {
 		return l.inGroup("dana")
 	case access.Session:
 		return l.Rig.Grant(l.ID).Stood() // nothing else of it is anywhere
+	case access.Assignment:
 	}
 	return l.Box.Assigned(l.Assignment)
 }

@@ -90,10 +90,10 @@ func (tx *Tx) ForgetDelegations(before time.Time) error {
 
 // Favourite is something that a person asks for often.
 type Favourite struct {
-	Name    string       `json:"name"`
-	Targets []org.Target `json:"targets"`
-	Minutes int          `json:"minutes"`
-	Reason  string       `json:"reason,omitempty"`
+	Name    string         `json:"name"`
+	Targets []access.Place `json:"targets"`
+	Minutes int            `json:"minutes"`
+	Reason  string         `json:"reason,omitempty"`
 }
 
 // PutFavourite keeps a favourite under its name, in the place of what had that name before.

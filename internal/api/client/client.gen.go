@@ -233,6 +233,9 @@ type AskBody struct {
 	// Minutes How long, counted from when AWS confirms it; with extends, how much longer
 	Minutes int64 `json:"minutes"`
 
+	// Policy A session policy that allows less than the roles that are asked for; approvers see it
+	Policy *string `json:"policy,omitempty"`
+
 	// Reason One line of at most 500 characters
 	Reason *string `json:"reason,omitempty"`
 
@@ -393,19 +396,10 @@ type FavourRequest struct {
 
 // Favourite defines model for Favourite.
 type Favourite struct {
-	Minutes int64             `json:"minutes"`
-	Name    string            `json:"name"`
-	Reason  *string           `json:"reason,omitempty"`
-	Targets []FavouriteTarget `json:"targets"`
-}
-
-// FavouriteTarget defines model for FavouriteTarget.
-type FavouriteTarget struct {
-	// Account Account id
-	Account string `json:"account"`
-
-	// PermissionSet ARN, or role/PATH/NAME
-	PermissionSet string `json:"permissionSet"`
+	Minutes int64    `json:"minutes"`
+	Name    string   `json:"name"`
+	Reason  *string  `json:"reason,omitempty"`
+	Targets []Target `json:"targets"`
 }
 
 // FavouritesOutputBody defines model for FavouritesOutputBody.
@@ -573,9 +567,12 @@ type Pending struct {
 	Minutes  int64     `json:"minutes"`
 
 	// Open Whether a line still waits for a decision
-	Open      bool   `json:"open"`
-	Reason    string `json:"reason"`
-	Requester Person `json:"requester"`
+	Open bool `json:"open"`
+
+	// Policy The session policy that it asks for
+	Policy    *string `json:"policy,omitempty"`
+	Reason    string  `json:"reason"`
+	Requester Person  `json:"requester"`
 
 	// Revision Changes with every change; hand it back to wait for the next
 	Revision string `json:"revision"`
@@ -676,9 +673,12 @@ type Request struct {
 	Minutes  int64     `json:"minutes"`
 
 	// Open Whether a line still waits for a decision
-	Open      bool   `json:"open"`
-	Reason    string `json:"reason"`
-	Requester Person `json:"requester"`
+	Open bool `json:"open"`
+
+	// Policy The session policy that it asks for
+	Policy    *string `json:"policy,omitempty"`
+	Reason    string  `json:"reason"`
+	Requester Person  `json:"requester"`
 
 	// Revision Changes with every change; hand it back to wait for the next
 	Revision string `json:"revision"`
