@@ -36,7 +36,10 @@ func (b *Broker) DiffRules(ctx context.Context, files []rules.File) (Difference,
 	set, err := b.reader(ctx)
 	var d Difference
 	if err == nil {
-		d, _, err = b.differ(set, files)
+		var book *rules.Book
+		if d, book, err = b.differ(set, files); err == nil {
+			err = b.served(book)
+		}
 	}
 	if err != nil {
 		return Difference{}, b.refuse(ctx, "diff rules", aboutRules, err)

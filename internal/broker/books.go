@@ -159,7 +159,7 @@ func (b *Broker) parse(files []rules.File) (*rules.Book, error) {
 		}
 		return nil, p
 	}
-	return book, b.served(book)
+	return book, nil
 }
 
 // served refuses rules that name a service or a schedule that the configuration lacks: they could never give what they say.
@@ -175,6 +175,19 @@ func (b *Broker) served(book *rules.Book) error {
 		}
 	}
 	return nil
+}
+
+// stillServed asks the same of a proposal: the configuration may be another since it was made.
+func (b *Broker) stillServed(tx *store.Tx, p rules.Proposal) error {
+	files, err := tx.BookFiles(p.ID)
+	if err != nil {
+		return err
+	}
+	book, err := b.parse(files)
+	if err != nil {
+		return err
+	}
+	return b.served(book)
 }
 
 func unanswered(format, name string) error {
@@ -291,6 +304,9 @@ func (b *Broker) proposeRules(ctx context.Context, files []rules.File, base stri
 	}
 	set := b.rules()
 	d, book, err := b.differ(set, files)
+	if err == nil {
+		err = b.served(book)
+	}
 	if err != nil {
 		return rules.Proposal{}, err
 	}
@@ -394,6 +410,9 @@ func (b *Broker) AgreeRules(ctx context.Context, digest string) (rules.Proposal,
 		return current.Digest == digest && current.Widens && current.ActivatedBy != nil && current.ActivatedBy.ID == string(by.ID)
 	}
 	p, err := b.onProposal(ctx, digest, said, func(tx *store.Tx, cause audit.Cause, p, current rules.Proposal) error {
+		if err := b.stillServed(tx, p); err != nil {
+			return err
+		}
 		return b.activate(tx, cause, rules.Turn{Proposal: p}, nil, current)
 	})
 	if err != nil {

@@ -48,6 +48,48 @@ func propose(t *testing.T, r *rig.Rig, user, text string) rules.Proposal {
 	return p
 }
 
+// knows is ticket services, of which one is configured.
+type knows struct{ broker.Tickets }
+
+func (knows) Known(service string) bool { return service == "jira" }
+
+func TestRulesThatNameWhatTheConfigurationLacksAreRefused(t *testing.T) {
+	r := rig.New(t, "sqlite:"+filepath.Join(t.TempDir(), "s.db"), sandbox.Behaviour{})
+	checked := func(service string) string {
+		return strings.Replace(rig.Book, "for: 4h\n", "for: 4h\n    with: {ticket: {pattern: 'INC-[0-9]+', check: "+service+"}}\n", 1)
+	}
+	onCall := strings.Replace(rig.Book, "approval: {need: 1,", "approval: {on-call: {schedule: payments}, need: 1,", 1)
+	r.Broker.Tickets = knows{}
+	for text, want := range map[string]string{
+		checked("snow"): `a rule has tickets checked by "snow", which is not among lookup.tickets`, onCall: `a rule asks who is on call in "payments", which is not among lookup.schedules`,
+	} {
+		before := r.Head()
+		_, err := r.Broker.ProposeRules(r.As("amy"), rig.Files(text), "")
+		if _, err2 := r.Broker.DiffRules(r.As("amy"), rig.Files(text)); !errors.Is(err, access.ErrInvalid) || !strings.Contains(err.Error(), want) || !errors.Is(err2, access.ErrInvalid) {
+			t.Errorf("%v, %v", err, err2)
+		}
+		for _, e := range r.Events(before) {
+			if e.Kind != "rules.refused" {
+				t.Errorf("%+v", e)
+			}
+		}
+	}
+	if p := propose(t, r, "amy", checked("jira")); p.State != rules.StateInForce {
+		t.Errorf("it only asks for more: %+v", p)
+	}
+	wider := propose(t, r, "amy", strings.Replace(checked("jira"), "for: 8h", "for: 9h", 1))
+	r.Broker.Tickets = nil // the next start finds another configuration
+	if _, err := r.Broker.AgreeRules(r.As("lee"), wider.Digest); wider.State != rules.StateProposed || !errors.Is(err, access.ErrInvalid) {
+		t.Errorf("%+v, %v", wider, err)
+	}
+	if shown, err := r.Broker.RulesOf(r.As("amy"), wider.Digest); err != nil || len(shown.Files) != 1 {
+		t.Errorf("what is refused can be read all the same: %v", err)
+	}
+	if err := r.Broker.Begin(r.As("sparekey"), rig.Files(rig.Book), nil); err == nil || !strings.Contains(err.Error(), `"jira"`) {
+		t.Errorf("%v", err)
+	}
+}
+
 // Requirement partly S2-36.
 func TestWiderRulesTakeTwoAdministratorsAndNarrowerOnesOne(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {

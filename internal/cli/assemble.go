@@ -95,6 +95,9 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	ctx = audit.By(ctx, "start")
 	if err == nil {
 		err = v.broker.Begin(ctx, files, unread)
+		if p := (*access.Problem)(nil); errors.As(err, &p) {
+			err = &failure{exitFailed, p.Message, p.Hint}
+		}
 	}
 	var tokens []api.Token
 	if err == nil {
