@@ -52,9 +52,10 @@ fuzz:
 faults:
 	$(GO) test ./access -run TestGrantsKeepTheirPromises -rapid.checks=$(CHECKS) -rapid.steps=60
 
-# Generated files: the drawings in the docs, the OpenAPI document and its client, the queries.
+# Generated files: the drawings in the docs, the schema of rules, the OpenAPI document and its client, the queries.
 generate:
 	$(GO) test ./access -run Drawing -update
+	$(GO) test ./rules -run TestTheSchema -update
 	$(GO) run ./internal/api/document internal/api/openapi.json
 	$(GO) test ./internal/cli -run TestTheManual -update
 	cd internal/api/client && $(GO) run $(OAPI) -config config.yaml ../openapi.json
@@ -64,7 +65,7 @@ generate:
 
 # Fails when a generated file is not what it is generated from.
 generated: generate
-	@git diff --exit-code -- docs internal/api/openapi.json internal/api/client internal/store/query
+	@git diff --exit-code -- docs rules/schema.json internal/api/openapi.json internal/api/client internal/store/query
 
 clean:
 	rm -rf .build

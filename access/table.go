@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sparekey/rules"
 )
 
 // step is one cell of a lifecycle's table: where a command leads, and the event that records it.
@@ -61,8 +63,9 @@ func draw(rows [][4]string) string {
 	return diagram.String() + list.String()
 }
 
-// Drawing returns both lifecycles in Markdown, made from their tables.
+// Drawing returns the lifecycles in Markdown, made from their tables.
 func Drawing() string {
 	return "## A line of a request\n\n" + draw(lineTable.rows(lineStates)) + "\n## A grant\n\n" + draw(grantTable.rows(grantStates)) +
-		"\n## A review\n\n" + draw(reviewTable.rows(reviewStates))
+		"\n## A review\n\n" + draw(reviewTable.rows(reviewStates)) +
+		"\n## A book of rules\n\n" + draw(rules.ActivationRows())
 }

@@ -112,3 +112,33 @@ func BenchmarkBind(b *testing.B) {
 		book.In(m)
 	}
 }
+
+// BenchmarkDiff compares a book with one in which ten rules are longer, and with one in which every rule is.
+func BenchmarkDiff(b *testing.B) {
+	book, m := large(b)
+	before := book.In(m)
+	for _, c := range []struct {
+		name    string
+		changed int
+	}{{"10 rules", 10}, {"every rule", len(book.Rules)}} {
+		other := &Book{}
+		for i, r := range book.Rules {
+			copied := *r
+			if i < c.changed {
+				copied.For.Duration += time.Hour
+			}
+			other.Rules = append(other.Rules, &copied)
+		}
+		if err := other.seal(); err != nil {
+			b.Fatal(err)
+		}
+		after := other.In(m)
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				if e := Diff(before, after); e.Totals.Wider == 0 {
+					b.Fatal("nothing is found")
+				}
+			}
+		})
+	}
+}

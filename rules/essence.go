@@ -46,9 +46,7 @@ func (r *Rule) essence() essence {
 	if r.Review != nil {
 		e["review"] = r.Review.essence()
 	}
-	stages := r.Approval.stages()
-	simple := len(stages) == 1 && len(stages[0]) == 1 && stages[0][0].plain()
-	if len(stages) > 0 && !simple {
+	if stages := r.Approval.stages(); len(stages) > 0 && !r.Approval.simple() {
 		e["stages"] = stagesEssence(stages, r.weeks)
 	}
 	return e
@@ -67,10 +65,19 @@ func (p Panel) plain() bool {
 	return p.Owner.Text == "" && p.Silent == nil && p.Hours == nil && p.OnCall == nil && len(p.Ladder) == 0
 }
 
+// simple reports whether it is one plain panel, which is digested as such.
+func (a *Approval) simple() bool {
+	stages := a.stages()
+	return len(stages) == 1 && len(stages[0]) == 1 && stages[0][0].plain()
+}
+
 func (a *Approval) essence() essence {
 	e := essence{"need": 0, "groups": texts(nil), "people": texts(nil)}
-	if !a.Automatic {
-		e["need"], e["groups"], e["people"] = a.Need, texts(a.Groups), texts(a.People)
+	if p := a.Panel; !a.Automatic {
+		if a.simple() { // whichever way it was written
+			p = a.stages()[0][0]
+		}
+		e["need"], e["groups"], e["people"] = p.Need, texts(p.Groups), texts(p.People)
 	}
 	set(e, "comment", a.Comment == "required", true)
 	if a.AutomaticOnCall != nil {

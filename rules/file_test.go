@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,27 @@ func TestTheDigestIsAboutMeaningOnly(t *testing.T) {
 		}
 		if parsed(t, changed).Digest() == one.Digest() {
 			t.Errorf("%q instead of %q did not change the digest", change[1], change[0])
+		}
+	}
+}
+
+// A panel is the same however it is written, and another one however it is written.
+func TestTheDigestHoldsTheApproversOfEveryForm(t *testing.T) {
+	digests := map[string]string{}
+	for _, panel := range []string{"{need: 1, groups: [g]}", "{need: 2, groups: [g]}", "{need: 1, groups: [h]}", "{need: 1, people: [kim]}", "{need: 1, groups: [g], owner: owner}"} {
+		first := ""
+		for _, form := range []string{"%s", "{all: [%s]}", "{stages: [%s]}", "{stages: [{all: [%s]}]}"} {
+			text := "rules: [{name: a, who: {groups: [d]}, what: {permission-sets: [S]}, where: {ous: [/]}, for: 1h, approval: " + fmt.Sprintf(form, panel) + "}]"
+			digest := parsed(t, text).Digest()
+			if other, taken := digests[digest]; taken && other != panel {
+				t.Errorf("%s and %s in the form %s have one digest", panel, other, form)
+			}
+			digests[digest] = panel
+			if first == "" {
+				first = digest
+			} else if first != digest && !strings.Contains(panel, "owner") { // of which the short form's digest is of before there were others
+				t.Errorf("%s has another digest in the form %s", panel, form)
+			}
 		}
 	}
 }

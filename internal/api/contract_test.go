@@ -138,9 +138,8 @@ var inBraces = regexp.MustCompile(`\{[^/]+\}`)
 func (c *contract) operation(method, path string) (documented, bool) {
 	for template, methods := range c.Paths {
 		pattern := "^" + inBraces.ReplaceAllString(template, "[^/]+") + "$"
-		if regexp.MustCompile(pattern).MatchString(path) {
-			op, ok := methods[strings.ToLower(method)]
-			return op, ok
+		if op, ok := methods[strings.ToLower(method)]; ok && regexp.MustCompile(pattern).MatchString(path) {
+			return op, true
 		}
 	}
 	return documented{}, false

@@ -128,6 +128,8 @@ var commands = map[string]string{
 	"withdraw": "withdraw", "listApprovals": "approvals", "listGrants": "grants", "end": "end",
 	"listReviews": "reviews", "getReview": "read", "conclude": "review", "listAbsences": "absences", "away": "away", "back": "back", "listFavourites": "favourites",
 	"favour": "favourite", "disfavour": "forget a favourite", "vend": "credentials", "listGroups": "groups", "prepareGroup": "prepare a group",
+	"listRules": "rules", "diffRules": "diff rules", "proposeRules": "propose rules", "getRules": "show rules", "agreeRules": "agree rules", "rejectRules": "reject rules",
+	"activateRules": "activate rules",
 }
 
 // recorded looks for the one event of a refusal since the first n: who, with what, which command, and why.

@@ -57,6 +57,13 @@ var foreign = map[string][7]int{
 	"vend":           {200, 404, 404, 403, 403, 403, 401},
 	"listGroups":     {403, 403, 403, 200, 200, 403, 401},
 	"prepareGroup":   {403, 403, 403, 200, 403, 403, 401},
+	"listRules":      {403, 403, 403, 200, 200, 403, 401},
+	"diffRules":      {403, 403, 403, 200, 200, 403, 401},
+	"getRules":       {403, 403, 403, 200, 200, 403, 401},
+	"proposeRules":   {403, 403, 403, 200, 403, 403, 401},
+	"agreeRules":     {403, 403, 403, 200, 403, 403, 401},
+	"rejectRules":    {403, 403, 403, 200, 403, 403, 401},
+	"activateRules":  {403, 403, 403, 200, 403, 403, 401},
 }
 
 // own is the same for what is one's own. Nobody but developers has a request; the approver's own waits for another one.
@@ -142,6 +149,7 @@ func (r *rig) call(c cell) func() got {
 			r.favoured(c.whose, "often")
 		}
 	}
+	digest := r.bookFor(c.operation)
 	calls := map[string]func() (*http.Response, error){
 		"me": func() (*http.Response, error) { return as.Me(ctx) }, "status": func() (*http.Response, error) { return as.Status(ctx) },
 		"listAccess":    func() (*http.Response, error) { return as.ListAccess(ctx, &client.ListAccessParams{}) },
@@ -178,6 +186,13 @@ func (r *rig) call(c cell) func() got {
 		"prepareGroup": func() (*http.Response, error) {
 			return as.PrepareGroup(ctx, client.AskTarget{Account: "play", PermissionSet: "Admin"})
 		},
+		"listRules":     func() (*http.Response, error) { return as.ListRules(ctx, &client.ListRulesParams{}) },
+		"diffRules":     func() (*http.Response, error) { return as.DiffRules(ctx, client.RuleFilesBody{Files: ruleFiles(book)}) },
+		"proposeRules":  func() (*http.Response, error) { return as.ProposeRules(ctx, client.ProposeBody{Files: sameRules()}) },
+		"getRules":      func() (*http.Response, error) { return as.GetRules(ctx, digest) },
+		"agreeRules":    func() (*http.Response, error) { return as.AgreeRules(ctx, digest) },
+		"rejectRules":   func() (*http.Response, error) { return as.RejectRules(ctx, digest, client.CommentBody{}) },
+		"activateRules": func() (*http.Response, error) { return as.ActivateRules(ctx, digest) },
 	}
 	return func() got { return r.read(calls[c.operation]()) }
 }

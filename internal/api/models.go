@@ -176,6 +176,9 @@ type Status struct {
 	Accounts    int        `json:"accounts"`
 	People      int        `json:"people"`
 	Rules       string     `json:"rules,omitempty" doc:"Digest of the rules in force"`
+	Book        string     `json:"book,omitempty" doc:"Digest of the files that they stand in"`
+	// FolderDiffers is worth a warning: somebody may believe that what they have merged is in force.
+	FolderDiffers bool `json:"folderDiffers" doc:"Whether the folder that the configuration names said something else at the start"`
 }
 
 // Me is the caller.

@@ -66,8 +66,12 @@ type (
 )
 
 func add[I, O any](s *Server, method, path, id, summary string, handle func(context.Context, *I) (*O, error)) {
+	addLimited(s, method, path, id, summary, maxBody, handle)
+}
+
+func addLimited[I, O any](s *Server, method, path, id, summary string, most int64, handle func(context.Context, *I) (*O, error)) {
 	huma.Register(s.api, huma.Operation{
-		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: maxBody,
+		OperationID: id, Method: method, Path: path, Summary: summary, MaxBodyBytes: most,
 		Errors: []int{
 			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge,
 			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
@@ -110,6 +114,7 @@ func (s *Server) operations() {
 		return &grantOutput{grantOf(g, s.now())}, err
 	})
 	s.duties()
+	s.ruleOperations()
 }
 
 var anID = regexp.MustCompile(`^(req|g)-[0-9a-z]+$`)
@@ -139,7 +144,7 @@ func (s *Server) me(ctx context.Context, _ *struct{}) (*struct{ Body Me }, error
 
 func (s *Server) status(ctx context.Context, _ *struct{}) (*struct{ Body Status }, error) {
 	v, err := s.broker.Status(ctx)
-	return &struct{ Body Status }{Status{s.version, v.Now, v.Ready, moment(v.MirrorReadAt), v.MirrorError, v.Accounts, v.People, v.Rules}}, err
+	return &struct{ Body Status }{Status{s.version, v.Now, v.Ready, moment(v.MirrorReadAt), v.MirrorError, v.Accounts, v.People, v.Rules, v.Book, v.FolderDiffers}}, err
 }
 
 type accessInput struct {

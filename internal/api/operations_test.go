@@ -24,6 +24,7 @@ func TestEveryOperationWorksThroughTheGeneratedClient(t *testing.T) {
 	r.sessions()
 	r.byMembership()
 	r.longer()
+	r.rulesChange()
 	for path, methods := range r.contract.Paths {
 		for method, op := range methods {
 			if !r.contract.seen[op.ID+" 200"] {

@@ -235,8 +235,6 @@ func (r *rig) assemble(o org.Organization, endpoint string) {
 	r.Cleanup(r.store.Close)
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	center := aws.NewCenter(connection, o.Instance, o.IdentityStore)
-	b, err := rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(book)}}, rules.DefaultLongest)
-	r.must(err)
 	r.lends = newLender(r.clock.Now)
 	r.broker, err = broker.New(broker.Parts{
 		Store: r.store, Groups: lentGroups{r.lends},
@@ -247,7 +245,7 @@ func (r *rig) assemble(o org.Organization, endpoint string) {
 	r.must(err)
 	_, err = jobs.New(r.broker, r.store, r.clock, log, "test", jobs.Options{}) // keeps promises; does not run
 	r.must(err)
-	r.must(r.broker.Enforce(audit.By(r.Context(), "test"), b))
+	r.must(r.broker.Begin(audit.By(r.Context(), "test"), []rules.File{{Name: "rules.yaml", Text: []byte(book)}}, nil))
 	r.server = New(r.broker, r.hand(o), log, "test")
 }
 
@@ -422,6 +420,7 @@ func (r *rig) dump() string {
 		"SELECT id || ' ' || version || ' ' || body FROM requests ORDER BY id", "SELECT id || ' ' || version || ' ' || body FROM grants ORDER BY id",
 		"SELECT id || ' ' || version || ' ' || body FROM reviews ORDER BY id", "SELECT person || ' ' || body FROM delegations ORDER BY person",
 		"SELECT person || ' ' || body FROM favourites ORDER BY person, name", "SELECT body FROM lent_groups ORDER BY body",
+		"SELECT id || ' ' || version || ' ' || state || ' ' || body FROM books ORDER BY id",
 		"SELECT person || ' ' || key || ' ' || digest || ' ' || subject FROM replies ORDER BY person, key", "SELECT kind || ' ' || args FROM river_job ORDER BY id",
 	} {
 		rows, err := r.store.SQLite().QueryContext(r.Context(), q)

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -26,6 +27,7 @@ import (
 // Limits of one request.
 const (
 	maxBody   = 64 << 10         // bytes
+	maxRules  = 1 << 20          // bytes of a body that holds files of rules
 	maxToken  = 200              // bytes of an Authorization header's token
 	longest   = 25 * time.Second // that a request may wait for a change
 	serveTime = time.Minute      // that a request may take in all
@@ -115,11 +117,12 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, ctx context.Context) {
 	v := &visit{}
 	ctx = context.WithValue(ctx, visitKey{}, v)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	most := bodyLimit(r)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		s.malformed(ctx, w, r, http.StatusRequestEntityTooLarge, "the body has more than 64 KiB")
+		s.malformed(ctx, w, r, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d KiB", most>>10))
 		return
 	case err != nil:
 		s.malformed(ctx, w, r, http.StatusBadRequest, "the body could not be read")
@@ -141,6 +144,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, ctx context.Conte
 	if !v.reached && out.status >= 400 {
 		s.broker.Malformed(ctx, what(r), out.why())
 	}
+}
+
+// bodyLimit is how many bytes a request's body may have.
+func bodyLimit(r *http.Request) int64 {
+	if r.Method == http.MethodPost && (r.URL.Path == rulesPath || r.URL.Path == rulesPath+"/diff") {
+		return maxRules
+	}
+	return maxBody
 }
 
 // who proves who asks. The token is compared by its digest with every known one, in constant time.

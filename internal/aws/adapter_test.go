@@ -24,7 +24,10 @@ func but(err error, format string, args ...any) error {
 
 func behaviours() []behaviour {
 	var all []behaviour
-	for _, some := range [][]behaviour{assignmentBehaviours, creationBehaviours, centerBehaviours, personBehaviours, organizationBehaviours, membershipBehaviours, groupBehaviours, sessionBehaviours, setBehaviours} {
+	for _, some := range [][]behaviour{
+		assignmentBehaviours, creationBehaviours, centerBehaviours, personBehaviours, organizationBehaviours, standingBehaviours, membershipBehaviours, groupBehaviours,
+		sessionBehaviours, setBehaviours,
+	} {
 		all = append(all, some...)
 	}
 	return all
@@ -45,12 +48,14 @@ var notInMoto = map[string]struct{ why, says string }{
 		"a delete has the id of the create that it undoes", "a create is known as a delete"},
 	"an instance that is not ours has no say in what is assigned": {
 		"listings of any instance are answered, and are empty", "believed it"},
-	"the creates that are under way or recent are found":             noCreations,
-	"creates of others, of other places and of before are left out":  noCreations,
-	"creates are found on every page":                                noCreations,
-	"a create whose answer was lost is found again":                  noCreations,
-	"a person who is enabled, disabled or neither is so":             {"it never answers UserStatus", "there is no way to make a person"},
-	"a store that is not ours has no say in who is there":            {"every identity store exists from the first question on, and is empty", "believed it"},
+	"the creates that are under way or recent are found":            noCreations,
+	"creates of others, of other places and of before are left out": noCreations,
+	"creates are found on every page":                               noCreations,
+	"a create whose answer was lost is found again":                 noCreations,
+	"a person who is enabled, disabled or neither is so":            {"it never answers UserStatus", "there is no way to make a person"},
+	"a store that is not ours has no say in who is there":           {"every identity store exists from the first question on, and is empty", "believed it"},
+	"everything that is assigned is read, of people and of groups, whoever gave it": {
+		"an assignment provisions nothing: a set is in the caller's account once ProvisionPermissionSet was called, and nowhere else", "read\n[]\nnot"},
 	"a permission set that was made without a session lasts an hour": {"it answers the number 3600 where a string belongs", "expected string, got 3600"},
 
 	"a membership lives from absent to absent":                             noMembershipID,

@@ -74,6 +74,7 @@ type Parts struct {
 
 	Management  bool          // whether a way of its own leads into the management account; without one it is not lent
 	PerHour     int           // requests of one person in an hour; zero means 100
+	Longest     time.Duration // that a rule may give. Zero means [rules.DefaultLongest].
 	CallTimeout time.Duration // of one call of AWS; shorter than the lease under which it is made. Zero means 10 s.
 }
 
@@ -85,6 +86,8 @@ type Broker struct {
 
 	changing sync.Mutex // of what is in force
 	book     *rules.Book
+	current  atomic.Pointer[rules.Proposal] // the book in force, as the store has it
+	folder   atomic.Pointer[string]         // digest of the files of the configuration's folder, as it was at the start
 	seen     store.MirrorHead
 	inForce  atomic.Pointer[rules.Set]
 	roles    atomic.Pointer[boundRoles]
@@ -108,13 +111,16 @@ const (
 	lookUpsPerSecond = 5 // in the background; each is two calls of the identity store
 )
 
-// New makes a broker. Its rules are set by [Broker.Enforce]; until then, and until an organization is there, it refuses.
+// New makes a broker. Its rules are set by [Broker.Begin]; until then, and until an organization is there, it refuses.
 func New(p Parts) (*Broker, error) {
 	if p.CallTimeout == 0 {
 		p.CallTimeout = callTimeout
 	}
 	if p.PerHour == 0 {
 		p.PerHour = perHour
+	}
+	if p.Longest == 0 {
+		p.Longest = rules.DefaultLongest
 	}
 	if p.CallTimeout >= leaseTime {
 		return nil, fmt.Errorf("a call of AWS may take %s, which is not shorter than its lease of %s", p.CallTimeout, leaseTime)

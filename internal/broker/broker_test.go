@@ -199,7 +199,7 @@ func TestTheServerDecidesNothingBeforeTheOrganizationWasRead(t *testing.T) {
 				t.Error(got)
 			}
 			// What another replica has read is taken over.
-			if err := fresh.Enforce(r.As("sparekey"), rig.Parse(t, rig.Book)); err != nil {
+			if err := fresh.Begin(r.As("sparekey"), rig.Files(rig.Book), nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := fresh.Follow(t.Context()); err != nil {

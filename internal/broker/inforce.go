@@ -16,32 +16,6 @@ import (
 
 // What is in force is the rules and the organization, bound to each other. Decisions take it as it is at their moment.
 
-// Enforce puts a book of rules in force and records it.
-func (b *Broker) Enforce(ctx context.Context, book *rules.Book) error {
-	b.changing.Lock()
-	defer b.changing.Unlock()
-	before := ""
-	if b.book != nil {
-		before = b.book.Digest()
-	}
-	event := audit.Event{
-		At: b.Now(), Kind: "rules.enforced", Actor: audit.From(ctx).Actor, Subject: audit.Subject{Kind: "rules"},
-		After: &audit.Image{Digest: book.Digest()}, Detail: map[string]string{"rules": fmt.Sprint(len(book.Rules))},
-	}
-	if before != "" {
-		event.Before = &audit.Image{Digest: before}
-	}
-	if before != book.Digest() {
-		if err := b.Store.Update(ctx, func(tx *store.Tx) error { return tx.Append(audit.From(ctx), event) }); err != nil {
-			return fmt.Errorf("recording the rules: %w", err)
-		}
-	}
-	b.book = book
-	b.bind(b.rules().Organization())
-	b.promises.Wake()
-	return nil
-}
-
 // bind makes what is in force anew. b.changing is held.
 func (b *Broker) bind(m *org.Mirror) {
 	if m == nil || b.book == nil {
@@ -69,15 +43,23 @@ func (b *Broker) check(book *rules.Book, m *org.Mirror) {
 	}
 }
 
-// Follow takes over the mirror from the store if it is newer than ours: after a start, and when another replica has read it.
+// Follow takes over the rules and the mirror from the store if they are newer than ours: after a start, and when another
+// replica has changed or read them.
 func (b *Broker) Follow(ctx context.Context) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
+	ruled, err := b.followRules(ctx)
+	if err != nil {
+		return err
+	}
 	var head store.MirrorHead
 	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { head, err = tx.MirrorHead(); return err }); err != nil {
 		return fmt.Errorf("looking for a newer mirror: %w", err)
 	}
 	if head.Generation == 0 || head.Generation == b.seen.Generation {
+		if ruled {
+			b.bind(b.rules().Organization())
+		}
 		return nil
 	}
 	var o org.Organization

@@ -383,13 +383,15 @@ func (b *Broker) why(ctx context.Context, q Question) (Explanation, error) {
 
 // Status says how far Sparekey is.
 type Status struct {
-	Ready        bool
-	MirrorReadAt time.Time // zero: never
-	MirrorError  string    // why the last attempt failed
-	Accounts     int
-	People       int
-	Rules        string // digest of the rules in force
-	Now          time.Time
+	Ready         bool
+	MirrorReadAt  time.Time // zero: never
+	MirrorError   string    // why the last attempt failed
+	Accounts      int
+	People        int
+	Rules         string // digest of the rules in force
+	Book          string // digest of their files
+	FolderDiffers bool   // whether the configuration's folder said something else at the start
+	Now           time.Time
 }
 
 // Status is for everybody who has proved who they are.
@@ -397,7 +399,10 @@ func (b *Broker) Status(ctx context.Context) (Status, error) {
 	if _, err := b.person(ctx); err != nil {
 		return Status{}, b.refuse(ctx, "status", audit.Subject{Kind: "api"}, err)
 	}
-	s := Status{Now: b.Now()}
+	s := Status{Now: b.Now(), FolderDiffers: b.folderDiffers()}
+	if current := b.current.Load(); current != nil {
+		s.Rules, s.Book = current.Rules, current.Digest
+	}
 	if f := b.failures.Load(); f != nil {
 		s.MirrorError = f.Error
 	}
@@ -406,6 +411,6 @@ func (b *Broker) Status(ctx context.Context) (Status, error) {
 		return s, nil
 	}
 	o := set.Organization().Organization()
-	s.Ready, s.MirrorReadAt, s.Rules, s.Accounts, s.People = true, o.ReadAt, set.Digest(), len(o.Accounts), len(o.People)
+	s.Ready, s.MirrorReadAt, s.Accounts, s.People = true, o.ReadAt, len(o.Accounts), len(o.People)
 	return s, nil
 }

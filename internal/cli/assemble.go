@@ -23,10 +23,8 @@ import (
 	"sparekey/internal/broker"
 	"sparekey/internal/config"
 	"sparekey/internal/jobs"
-	"sparekey/internal/lookup"
 	"sparekey/internal/store"
 	"sparekey/org"
-	"sparekey/rules"
 )
 
 // server is Sparekey, put together and not yet running.
@@ -37,9 +35,6 @@ type server struct {
 	keeper *jobs.Keeper
 	api    *api.Server
 	log    *slog.Logger
-
-	tickets *lookup.Tickets
-	rota    *lookup.Rota
 }
 
 // setup is what a server is put together from, beside its configuration.
@@ -57,13 +52,10 @@ type wallClock struct{}
 func (wallClock) Now() time.Time                         { return time.Now() }
 func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// assemble opens the database, reads the rules, and joins the parts.
+// assemble opens the database, takes over the rules in force or those of the folder, and joins the parts.
 func assemble(ctx context.Context, s setup) (*server, error) {
 	c := s.config
-	book, err := config.ReadRules(c.Path(c.Rules.Text), c.Limits.Longest.Duration)
-	if err != nil {
-		return nil, err
-	}
+	files, unread := config.RuleFiles(c.Path(c.Rules.Text))
 	address, err := c.DatabaseAddress()
 	if err != nil {
 		return nil, err
@@ -76,14 +68,11 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := answered(book, tickets, rota); err != nil {
-		return nil, err
-	}
 	db, err := store.Open(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	v := &server{config: c, store: db, log: s.log, tickets: tickets, rota: rota}
+	v := &server{config: c, store: db, log: s.log}
 	center := aws.NewCenter(connection, c.Identity.Instance.Text, c.Identity.Store)
 	missing := org.StatusUnknown
 	if c.Identity.MissingStatus.Text == "enabled" {
@@ -94,6 +83,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 		v.broker, err = broker.New(broker.Parts{
 			Store: db, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
 			Roles: rolesOf(c.Roles), Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
+			Longest: c.Limits.Longest.Duration,
 		})
 	}
 	if err == nil {
@@ -104,10 +94,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	}
 	ctx = audit.By(ctx, "start")
 	if err == nil {
-		err = v.broker.Enforce(ctx, book)
-	}
-	if err == nil {
-		err = v.broker.Follow(ctx)
+		err = v.broker.Begin(ctx, files, unread)
 	}
 	var tokens []api.Token
 	if err == nil {
@@ -138,21 +125,6 @@ func (v *server) ways(s setup, connection sdk.Config, center *aws.Center) (map[a
 		access.Membership: aws.Split(aws.NewMemberships(connection, center), nil, account),
 		access.Session:    aws.NewSessions(connection),
 	}, nil
-}
-
-// answered refuses rules that name a service or a schedule that the configuration lacks: they could never give what they say.
-func answered(book *rules.Book, tickets *lookup.Tickets, rota *lookup.Rota) error {
-	for _, name := range book.TicketServices() {
-		if !tickets.Known(name) {
-			return &failure{exitFailed, fmt.Sprintf("a rule has tickets checked by %q, which is not among lookup.tickets in the configuration", name), "add it there, or take it out of the rule"}
-		}
-	}
-	for _, name := range book.Schedules() {
-		if !rota.Known(name) {
-			return &failure{exitFailed, fmt.Sprintf("a rule asks who is on call in %q, which is not among lookup.schedules in the configuration", name), "add it there, or take it out of the rule"}
-		}
-	}
-	return nil
 }
 
 func rolesOf(r config.Roles) broker.Roles {
@@ -215,22 +187,6 @@ func (s *server) listen(web *http.Server, l net.Listener) error {
 		return web.ServeTLS(l, s.config.Path(t.Certificate), s.config.Path(t.Key))
 	}
 	return web.Serve(l)
-}
-
-// reload reads the rules again. Rules that are not right change nothing.
-func (s *server) reload(ctx context.Context) {
-	book, err := config.ReadRules(s.config.Path(s.config.Rules.Text), s.config.Limits.Longest.Duration)
-	if err == nil {
-		err = answered(book, s.tickets, s.rota)
-	}
-	if err == nil {
-		err = s.broker.Enforce(audit.By(ctx, "reload"), book)
-	}
-	if err != nil {
-		s.log.Error("the rules were not reloaded; those before stay in force", "error", err)
-		return
-	}
-	s.log.Info("the rules were reloaded", "rules", len(book.Rules), "digest", book.Digest())
 }
 
 // logger makes the log as the configuration wants it.

@@ -29,7 +29,11 @@ const (
 
 // Main runs the program with the process's arguments and returns its exit code.
 func Main() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // the end of its terminal ends it, unless nohup was asked for
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	a := &app{out: os.Stdout, err: os.Stderr, colour: colourful(os.Stdout)}
 	return a.run(ctx, os.Args[1:])
@@ -42,6 +46,9 @@ type app struct {
 	as       string
 	output   string
 }
+
+// alsoOutput is the annotation of a command that knows one more form of output.
+const alsoOutput = "output"
 
 // failure is an error with its exit code and its hint.
 type failure struct {
@@ -104,11 +111,15 @@ func (a *app) root() *cobra.Command {
 		Long: "Sparekey lends keys to an AWS organization: ask for access to an account, somebody approves, AWS gives it, and it ends by itself.\n\n" +
 			"`sparekey demo` shows it on a simulated organization. With a real server, set SPAREKEY_URL and SPAREKEY_TOKEN (or SPAREKEY_TOKEN_FILE).",
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if a.output != "text" && a.output != "json" {
-				return usage("--output text or --output json", "there is no output %q", a.output)
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if a.output == "text" || a.output == "json" || a.output == c.Annotations[alsoOutput] {
+				return nil
 			}
-			return nil
+			known := "--output text or --output json"
+			if also := c.Annotations[alsoOutput]; also != "" {
+				known = "--output text, json or " + also
+			}
+			return usage(known, "there is no output %q", a.output)
 		},
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -122,7 +133,7 @@ func (a *app) root() *cobra.Command {
 		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.extendCommand(), a.endCommand(), a.whyCommand()},
 		"duties": {a.reviewsCommand(), a.reviewCommand(), a.awayCommand(), a.backCommand(), a.absencesCommand(), a.groupsCommand()},
 		"rules":  {a.rulesCommand()},
-		"run":    {a.demoCommand(), a.serveCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
+		"run":    {a.demoCommand(), a.tryCommand(), a.serveCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -10,9 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +26,7 @@ func (a *app) demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "demo", Short: "Run Sparekey on a simulated organization", Args: none,
 		Long: "Run Sparekey on a simulated organization: 60 accounts, 12 permission sets, 80 people. It needs no AWS account, no configuration\n" +
-			"and no network, listens on this machine only, and leaves nothing behind when it ends (Ctrl-C, or its terminal\nis closed). SIGUSR1 reloads its rules.",
+			"and no network, listens on this machine only, and leaves nothing behind when it ends (Ctrl-C, or its terminal\nis closed). It prints where its rules are, and `sparekey rules apply` changes what is in force.",
 		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), listen) },
 	}
 	c.Flags().StringVar(&listen, "listen", config.DefaultListen, "address and port of the server; on this machine only")
@@ -41,11 +39,6 @@ func (a *app) demo(ctx context.Context, listen string) error {
 	}
 	if running, err := demo.Find(); err == nil && running.Alive() {
 		return &failure{exitFailed, "a demo is running already at " + running.Address, fmt.Sprintf("speak to it with --as, or end it with Ctrl-C where it was started, or with kill %d", running.PID)}
-	}
-	if !signal.Ignored(syscall.SIGHUP) { // the end of its terminal ends it, unless nohup was asked for
-		hung, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
-		defer stop()
-		ctx = hung
 	}
 	l, err := listenHere(listen)
 	if err != nil {
@@ -66,7 +59,6 @@ func (a *app) demo(ctx context.Context, listen string) error {
 		s.store.Close()
 		return err
 	}
-	defer reloading(ctx, s, syscall.SIGUSR1)()
 	if a.output == "json" {
 		err = a.json(d.Running(address))
 	} else {
@@ -117,23 +109,23 @@ func (a *app) script(d *demo.Demo, address string) {
 
   server   %s
   AWS      %s  (simulated: %d accounts, %d permission sets, %d people)
-  rules    %s  (edit them; kill -USR1 %d reloads)
+  rules    %s  (after an edit: %[7]s --as amy rules apply %[6]s)
 
 In a second terminal:
 
   1. What may dana ask for?
-       %[8]s --as dana access list --account payments
+       %[7]s --as dana access list --account payments
   2. She asks for production, and waits.
-       %[8]s --as dana access request --account payments-prod --permission-set PowerUser --for 30m --reason "INC-4711 rollback" --wait
+       %[7]s --as dana access request --account payments-prod --permission-set PowerUser --for 30m --reason "INC-4711 rollback" --wait
   3. In a third terminal, kim sees it and approves (put in the id that step 2 printed).
-       %[8]s --as kim approvals
-       %[8]s --as kim approve REQUEST
+       %[7]s --as kim approvals
+       %[7]s --as kim approve REQUEST
   4. Who holds what, and until which last minute?
-       %[8]s --as amy grants --all
+       %[7]s --as amy grants --all
   5. Why may eli not have it?
-       %[8]s --as amy why eli PowerUser payments-prod
+       %[7]s --as amy why eli PowerUser payments-prod
   6. dana is done (the id is in step 4).
-       %[8]s --as dana end GRANT
+       %[7]s --as dana end GRANT
 
 The same organization, seen by the AWS CLI:
 
@@ -143,7 +135,7 @@ The same organization, seen by the AWS CLI:
 
 People to be: dana, eli (developers; eli is a contractor), kim, ren, mori, ito (approve production), amy, lee (administrators),
 sato (security), ana (auditor), and 70 others.
-`, address, d.Endpoint.URL, len(d.Organization.Accounts), len(d.Organization.PermissionSets), len(d.Organization.People), d.RulesFolder(), os.Getpid(),
+`, address, d.Endpoint.URL, len(d.Organization.Accounts), len(d.Organization.PermissionSets), len(d.Organization.People), d.RulesFolder(),
 		sparekey, d.Endpoint.AccessKeyID, d.Endpoint.SecretAccessKey, d.Endpoint.Region, d.Endpoint.URL, d.Organization.Instance, target.ID, set.ARN)
 }
 

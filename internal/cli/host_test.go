@@ -34,6 +34,7 @@ type host struct {
 	runtime string       // folder
 
 	address   string
+	simulated *sandbox.Sandbox // of simulate
 	clock     *laneClock
 	demo      *demo.Demo
 	server    *server

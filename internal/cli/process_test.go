@@ -180,8 +180,25 @@ func cmdSimulate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("aws.json"), key, 0o600))
 	ts.Setenv("AWS_ENDPOINT", web.URL)
+	hostOf(ts).simulated = s
 	for _, p := range o.People[:12] {
 		ts.Setenv("ID_"+strings.ToUpper(p.User), string(p.ID))
+	}
+}
+
+// cmdAskedOnly holds every call that the simulated AWS was asked for against an expression; there must be some.
+func cmdAskedOnly(ts *testscript.TestScript, neg bool, args []string) {
+	takesArgs(ts, neg, false, args, 1, "asked-only REGEXP")
+	pattern, err := regexp.Compile("^(" + args[0] + ")$")
+	ts.Check(err)
+	calls := hostOf(ts).simulated.Calls()
+	for _, c := range calls {
+		if !pattern.MatchString(c.Operation) || c.Changed {
+			ts.Fatalf("it was asked for %s %s, which changed something: %v", c.Service, c.Operation, c.Changed)
+		}
+	}
+	if len(calls) == 0 {
+		ts.Fatalf("it was asked for nothing")
 	}
 }
 

@@ -17,7 +17,9 @@ import (
 )
 
 func (a *app) rulesCommand() *cobra.Command {
-	return parent(&cobra.Command{Use: "rules", Short: "Check and test rules"}, a.rulesCheckCommand(), a.rulesTestCommand(), a.rulesExampleCommand())
+	return parent(&cobra.Command{Use: "rules", Short: "Check and test rules, and change those in force"},
+		a.rulesCheckCommand(), a.rulesTestCommand(), a.rulesExampleCommand(), a.rulesDiffCommand(), a.rulesApplyCommand(), a.rulesAgreeCommand(), a.rulesRejectCommand(),
+		a.rulesActivateCommand(), a.rulesHistoryCommand(), a.rulesShowCommand(), a.rulesSuggestCommand(), a.rulesSchemaCommand())
 }
 
 // bench is where rules are checked: the rules, and the organization in which they are to hold.
@@ -167,6 +169,16 @@ func (a *app) tested(results []rules.Result) error {
 	}
 	a.note("%s", number(len(results), "test holds", "tests hold"))
 	return nil
+}
+
+func (a *app) rulesSchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "Write the JSON Schema of rule files, for editors", Args: none,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := a.out.Write(rules.Schema())
+			return err
+		},
+	}
 }
 
 func (a *app) rulesExampleCommand() *cobra.Command {

@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 //	until-ready [PERSON]               wait until the server of $SPAREKEY_URL, or the demo, has read the organization
 //	fill TEMPLATE FILE                 write a file with the environment's variables in their places
 //	simulate                           start a simulated AWS by the machine's clock: $AWS_ENDPOINT, aws.json, $ID_DANA …
+//	asked-only REGEXP                  the simulated AWS was asked for something, and for nothing but such operations
 //	mode PERMISSIONS FILE              the file or folder has these permissions
 //	aws …                              the AWS CLI; the script is skipped where there is none
 func TestScripts(t *testing.T) {
@@ -53,7 +54,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": cmdServer, "clock": cmdClock, "settle": cmdSettle, "fault": cmdFault, "someone": cmdSomeone, "elsewhere": cmdElsewhere,
 			"assigned": cmdAssigned, "read-organization": cmdRead, "exits": cmdExits, "capture": cmdCapture, "shape": cmdShape, "logged": cmdLogged, "recorded": cmdRecorded,
-			"start": cmdStart, "await-said": cmdAwaitSaid, "signal": cmdSignal, "finish": cmdFinish, "mode": cmdMode, "aws": cmdAWS, "simulate": cmdSimulate, "odd": cmdOdd, "until-held": cmdUntilHeld,
+			"start": cmdStart, "await-said": cmdAwaitSaid, "signal": cmdSignal, "finish": cmdFinish, "mode": cmdMode, "aws": cmdAWS, "simulate": cmdSimulate, "asked-only": cmdAskedOnly, "odd": cmdOdd, "until-held": cmdUntilHeld,
 			"background": cmdBackground, "fill": cmdFill, "said": cmdSaid, "until-ready": cmdUntilReady,
 		},
 		RequireUniqueNames: true,

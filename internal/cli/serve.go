@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +17,7 @@ func (a *app) serveCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use: "serve --config FILE", Short: "Run the server for an organization", Args: none,
-		Long: "Run the server for an organization. SIGHUP reloads the rules; SIGTERM ends it after what it has begun.",
+		Long: "Run the server for an organization. SIGTERM (or SIGINT, SIGHUP) ends it after what it has begun. The folder of rules counts at the very first start; later,\n`sparekey rules apply` changes them.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := needed("config", file, "sparekey.yaml"); err != nil {
 				return err
@@ -49,27 +45,11 @@ func (a *app) serveCommand() *cobra.Command {
 				return fmt.Errorf("listening: %w", err)
 			}
 			log.Info("serving", "address", l.Addr().String(), "version", version())
-			defer reloading(c.Context(), s, syscall.SIGHUP)()
 			return s.run(c.Context(), l)
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "the configuration file")
 	return c
-}
-
-// reloading reloads the rules at every signal of a kind, until what it returns is called.
-func reloading(ctx context.Context, s *server, kind os.Signal) (stop func()) {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, kind)
-	go func() {
-		for range told {
-			s.reload(ctx)
-		}
-	}()
-	return func() {
-		signal.Stop(told)
-		close(told)
-	}
 }
 
 func (a *app) tokenCommand() *cobra.Command {
@@ -122,6 +102,9 @@ func (a *app) statusCommand() *cobra.Command {
 			}
 			if s.Rules != nil {
 				fmt.Fprintf(a.out, "rules         %s\n", plain(*s.Rules))
+			}
+			if s.FolderDiffers {
+				fmt.Fprintln(a.out, "              the folder of rules said something else at the start; `sparekey rules apply` proposes it")
 			}
 			return nil
 		},

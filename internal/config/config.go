@@ -288,12 +288,16 @@ func (c *Config) connection(from Credentials, container awsconn.Container) (awsc
 // OrganizationFile is the file beside the rules that describes the organization in which their tests hold.
 const OrganizationFile = "organization.yaml"
 
-// ReadRules reads the rules below a folder: every .yaml and .yml file in it but the description of an organization.
-func ReadRules(folder string, longest time.Duration) (*rules.Book, error) {
-	var files []rules.File
-	root, err := filepath.EvalSymlinks(folder)
-	if err != nil {
-		return nil, fmt.Errorf("reading the rules: %w", err)
+// RuleFiles reads the files of rules below a folder: every .yaml and .yml file in it but the description of an organization.
+// Their names are paths below the folder.
+func RuleFiles(folder string) ([]rules.File, error) {
+	files, _, err := ruleFiles(folder)
+	return files, err
+}
+
+func ruleFiles(folder string) (files []rules.File, root string, err error) {
+	if root, err = filepath.EvalSymlinks(folder); err != nil {
+		return nil, root, fmt.Errorf("reading the rules: %w", err)
 	}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -312,14 +316,27 @@ func ReadRules(folder string, longest time.Duration) (*rules.Book, error) {
 		if err != nil {
 			return err
 		}
-		files = append(files, rules.File{Name: path, Text: text})
-		return nil
+		name, err := filepath.Rel(root, path)
+		files = append(files, rules.File{Name: filepath.ToSlash(name), Text: text})
+		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the rules: %w", err)
+		return nil, root, fmt.Errorf("reading the rules: %w", err)
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("reading the rules: there is no .yaml file in %s", folder)
+		return nil, root, fmt.Errorf("reading the rules: there is no .yaml file in %s", folder)
+	}
+	return files, root, nil
+}
+
+// ReadRules reads the rules below a folder. Messages name their files as they are found from here.
+func ReadRules(folder string, longest time.Duration) (*rules.Book, error) {
+	files, root, err := ruleFiles(folder)
+	if err != nil {
+		return nil, err
+	}
+	for i := range files {
+		files[i].Name = filepath.Join(root, filepath.FromSlash(files[i].Name))
 	}
 	return rules.Parse(files, longest)
 }

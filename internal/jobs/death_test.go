@@ -89,14 +89,7 @@ func mortal(text string) error {
 		return err
 	}
 	clock.lane = k.lane
-	book, err := rig.ReadBook(t.Way)
-	if err != nil {
-		return err
-	}
-	if err := b.Enforce(audit.By(ctx, "start"), book); err != nil {
-		return err
-	}
-	if err := b.Follow(ctx); err != nil {
+	if err := b.Begin(audit.By(ctx, "start"), rig.Files(rig.BookOf(t.Way)), nil); err != nil {
 		return err
 	}
 	fmt.Println("alive")

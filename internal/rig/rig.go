@@ -52,6 +52,7 @@ people:
   - {user: kim, groups: [approvers, developers]}
   - {user: ren, groups: [approvers]}
   - {user: amy, groups: [admins]}
+  - {user: lee, groups: [admins]}
   - {user: ana, groups: [auditors]}
   - {user: finn}
 `
@@ -244,12 +245,32 @@ func who(group string) rules.Who {
 	return *b.Rules[0].Who
 }
 
-// Ruled puts rules in force.
+// Ruled puts rules in force, whatever was before and without asking anybody.
 func (r *Rig) Ruled(text string) {
 	r.Helper()
-	b, err := rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(text)}}, rules.DefaultLongest)
+	files, cause := Files(text), audit.From(r.As("sparekey"))
+	if err := r.Broker.Begin(r.As("sparekey"), files, nil); err != nil {
+		r.Fatal(err)
+	}
+	book, err := rules.Parse(files, rules.DefaultLongest)
+	if err != nil {
+		r.Fatal(err)
+	}
+	err = r.Store.Update(r.Context(), func(tx *store.Tx) error {
+		now, err := tx.BookInForce()
+		if err != nil {
+			return err
+		}
+		next, err := rules.Propose("rules-"+rand.Text(), files, book, now.Rules, rules.Effect{}, false, cause.Actor, r.Clock.Now())
+		if err != nil || next.Digest == now.Digest {
+			return err
+		}
+		over, err1 := now.Replace(cause.Actor, "by the test", r.Clock.Now())
+		active, err2 := next.Activate(cause.Actor, now.Rules, r.Clock.Now())
+		return errors.Join(err1, err2, tx.PutBook(next, files, cause), tx.PutBook(over, nil, cause), tx.PutBook(active, nil, cause))
+	})
 	if err == nil {
-		err = r.Broker.Enforce(r.As("sparekey"), b)
+		err = r.Broker.Follow(r.Context())
 	}
 	if err != nil {
 		r.Fatal(err)
@@ -477,20 +498,8 @@ func (r *Rig) Calls() []string {
 	return all
 }
 
-// ReadBook reads the rules of the rig, with "play" lent in a way.
-func ReadBook(w access.Way) (*rules.Book, error) {
-	return rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(BookOf(w))}}, rules.DefaultLongest)
-}
-
-// Parse reads rules.
-func Parse(t testing.TB, text string) *rules.Book {
-	t.Helper()
-	b, err := rules.Parse([]rules.File{{Name: "rules.yaml", Text: []byte(text)}}, rules.DefaultLongest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+// Files is a folder with one file of rules.
+func Files(text string) []rules.File { return []rules.File{{Name: "rules.yaml", Text: []byte(text)}} }
 
 // Says makes the identity store say something of a person.
 func (r *Rig) Says(user string, status org.Status) {

@@ -4,6 +4,17 @@
 
 package query
 
+type Book struct {
+	ID          string
+	Version     int64
+	State       string
+	Digest      string
+	ProposedAt  int64
+	ActivatedAt int64
+	Body        string
+	Files       string
+}
+
 type Delegation struct {
 	Person string
 	Until  int64

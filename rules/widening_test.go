@@ -1,0 +1,88 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestWhichChangesOfTheWholeLanguageWiden names each change of a rule in both directions: from without to with, and back.
+func TestWhichChangesOfTheWholeLanguageWiden(t *testing.T) {
+	m := described(t, diffWorld)
+	const plain = "rules:\n  - name: a\n    who: {groups: [developers]}\n    what: {permission-sets: [PowerUser]}\n    where: {ous: [Workloads]}\n    for: 1h\n    %s\n"
+	const one = "approval: {need: 1, groups: [approvers]%s}"
+	with := func(more string) string { return fmt.Sprintf(plain, fmt.Sprintf(one, "")+"\n    "+more) }
+	panel := func(more string) string { return fmt.Sprintf(plain, fmt.Sprintf(one, ", "+more)) }
+	bare, automatic := with("description: nothing"), fmt.Sprintf(plain, "approval: {automatic: true}")
+	marked := func(more, review string) string {
+		return more + "sensitive: {accounts: ['100000000002']" + review + "}\n"
+	}
+	for name, c := range map[string]struct {
+		without, with string
+		there, back   []Kind
+	}{
+		"hours":              {bare, with("during: {zone: UTC, days: [mon]}"), []Kind{LessOften}, []Kind{MoreOften}},
+		"other hours":        {with("during: {zone: UTC, days: [tue]}"), with("during: {zone: UTC, days: [mon]}"), []Kind{MoreOften, LessOften}, []Kind{MoreOften, LessOften}},
+		"a holiday":          {with("during: {zone: UTC}"), with("during: {zone: UTC, holidays: [2026-12-31]}"), []Kind{MoreOften, LessOften}, []Kind{MoreOften, LessOften}},
+		"a ticket":           {bare, with("with: {ticket: {pattern: 'INC-[0-9]+'}}"), []Kind{LessOften}, []Kind{MoreOften}},
+		"a looser ticket":    {with("with: {ticket: {pattern: 'INC-[0-9]+', check: jira}}"), with("with: {ticket: {pattern: 'INC-[0-9]+', check: jira, when-down: pass}}"), []Kind{MoreOften, LessOften}, []Kind{MoreOften, LessOften}},
+		"a comment":          {bare, panel("comment: required"), []Kind{MoreCare}, []Kind{LessCare}},
+		"a review":           {bare, with("review: {people: [kim]}"), []Kind{MoreCare}, []Kind{LessCare}},
+		"an extension":       {bare, with("extend: 30m"), []Kind{Longer}, []Kind{Shorter}},
+		"another way":        {bare, with("by: membership"), []Kind{MoreOften, LessOften}, []Kind{MoreOften, LessOften}},
+		"silent approvers":   {bare, panel("silent: {people: [lena]}"), []Kind{OtherApprovers}, []Kind{FewerApprovers}},
+		"an owner":           {bare, panel("owner: env"), []Kind{OtherApprovers}, []Kind{FewerApprovers}},
+		"approvers' hours":   {bare, panel("hours: {zone: UTC, days: [mon]}"), []Kind{FewerApprovers}, []Kind{OtherApprovers}},
+		"approvers on call":  {bare, panel("on-call: {schedule: p}"), []Kind{FewerApprovers}, []Kind{OtherApprovers}},
+		"nobody when down":   {panel("on-call: {schedule: p}"), panel("on-call: {schedule: p, when-down: nobody}"), []Kind{FewerApprovers}, []Kind{OtherApprovers}},
+		"a ladder":           {bare, panel("ladder: {after: 15m, people: [lena]}"), []Kind{OtherApprovers}, []Kind{FewerApprovers}},
+		"a later ladder":     {panel("ladder: {after: 15m, people: [lena]}"), panel("ladder: {after: 30m, people: [lena]}"), []Kind{FewerApprovers}, []Kind{OtherApprovers}},
+		"a second stage":     {bare, fmt.Sprintf(plain, "approval: {stages: [{need: 1, groups: [approvers]}, {need: 1, people: [lena]}]}"), []Kind{OtherApprovers, MoreApprovals}, []Kind{FewerApprovals, OtherApprovers}},
+		"automatic on call":  {bare, panel("automatic-on-call: {schedule: p}"), []Kind{FewerApprovals}, []Kind{MoreApprovals}},
+		"one stage is a way": {bare, fmt.Sprintf(plain, "approval: {stages: [{need: 1, groups: [approvers]}]}"), nil, nil},
+		"an approval":        {automatic, bare, []Kind{MoreApprovals}, []Kind{FewerApprovals}},
+		"a mark":             {bare, marked(bare, ""), []Kind{MoreCare}, []Kind{LessCare}},
+		"a reviewed mark":    {automatic, marked(automatic, ", review: {people: [kim]}"), []Kind{MoreCare}, []Kind{LessCare}},
+		"a mark that stops":  {automatic, marked(automatic, ""), []Kind{Lost}, []Kind{Gained}},
+		"its review":         {marked(automatic, ""), marked(automatic, ", review: {people: [kim]}"), []Kind{Gained}, []Kind{Lost}},
+		"other reviewers":    {marked(automatic, ", review: {people: [ren]}"), marked(automatic, ", review: {people: [kim]}"), []Kind{LessCare, MoreCare}, []Kind{LessCare, MoreCare}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := parsed(t, c.without).In(m), parsed(t, c.with).In(m)
+			for i, want := range [][]Kind{c.there, c.back} {
+				e := Diff([]Set{a, b}[i], []Set{b, a}[i])
+				var got []Kind
+				for _, change := range e.Changes {
+					got = append(got, change.Kinds...)
+				}
+				slices.SortFunc(got, func(a, b Kind) int { return slices.Index(Kinds, a) - slices.Index(Kinds, b) })
+				if got = slices.Compact(got); !slices.Equal(got, want) || e.widensNow() != slices.ContainsFunc(want, Kind.Widens) {
+					t.Errorf("%d: %v, want %v\n%s", i, got, want, linesOf(e))
+				}
+				if !e.widensNow() && e.Widens() && name != "its review" {
+					t.Errorf("%d: nobody gains, and yet: %s", i, strings.Join(e.Latent, "\n"))
+				}
+			}
+		})
+	}
+}
+
+// TestARuleThatIsGoneMayLetOthersDecide shows what only turns up once somebody comes into a group.
+func TestARuleThatIsGoneMayLetOthersDecide(t *testing.T) {
+	m := described(t, diffWorld)
+	const ghosts = "|{groups: [ghosts]}|[PowerUser]|{ous: [Workloads/Prod]}|for: 1h|approval: "
+	one, two := "a"+ghosts+"{need: 1, groups: [approvers]}", "b"+ghosts+"{need: 2, groups: [payments]}"
+	e := Diff(bookOf(t, one, two).In(m), bookOf(t, two).In(m))
+	if !e.Widens() || !e.Empty() || !strings.Contains(strings.Join(e.Latent, "\n"), "with other approvers or less care") {
+		t.Errorf("%+v", e)
+	}
+	for name, other := range map[string]string{
+		"another place": strings.Replace(two, "Workloads/Prod", "Sandbox", 1), "another permission set": strings.Replace(two, "PowerUser", "ReadOnly", 1),
+		"the same approvers": strings.Replace(two, "payments", "approvers", 1), "fewer approvals": "b" + ghosts + "{automatic: true}",
+	} {
+		if e := Diff(bookOf(t, one, other).In(m), bookOf(t, other).In(m)); e.Widens() {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
