@@ -42,9 +42,8 @@ func (c *restClock) Now() time.Time {
 }
 
 func (c *restClock) After(d time.Duration) <-chan time.Time {
-	until := c.ManualClock.Now().Add(d)
 	fires := c.ManualClock.After(d)
-	c.rest(len(c.lane.carrying) == 0, until)
+	c.rest(len(c.lane.carrying) == 0, c.ManualClock.Now().Add(d))
 	return fires
 }
 
