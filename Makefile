@@ -57,8 +57,8 @@ generate:
 	$(GO) test ./access -run Drawing -update
 	$(GO) test ./rules -run TestTheSchema -update
 	$(GO) run ./internal/api/document internal/api/openapi.json
-	$(GO) test ./internal/cli -run TestTheManual -update
 	cd internal/api/client && $(GO) run $(OAPI) -config config.yaml ../openapi.json
+	$(GO) test ./internal/cli -run TestTheManual -update
 	if $(GO) test ./internal/store -run TestTheQueriesAreGenerated >/dev/null; then echo "queries are up to date"; \
 	else cd internal/store && CGO_ENABLED=1 $(GO) run $(SQLC) generate && cd ../.. && $(GO) test ./internal/store -run TestTheQueriesAreGenerated -update; fi
 	$(GO) test ./internal/arch -run TestTheRequirements -update

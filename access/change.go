@@ -19,8 +19,8 @@ type Change struct {
 	Promises []Promise
 }
 
-// and is both changes, c's first. At most one of them is about a request.
-func (c Change) and(more Change) Change {
+// And is both changes, c's first. At most one of them is about a request.
+func (c Change) And(more Change) Change {
 	if more.Request != nil {
 		c.Request = more.Request
 	}

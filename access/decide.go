@@ -43,7 +43,9 @@ func (r Request) Approve(by org.Person, comment string, minutes int, in rules.Se
 			agreed = append(agreed, l.Number)
 			continue
 		}
-		l.Minutes = l.shortest(bound(verdict))
+		if least := l.shortest(bound(verdict)); least < l.Minutes {
+			l.Minutes, l.Shortened = least, true
+		}
 		l.State, l.Decided = Approved, &Decision{By: personActor(named(by)), At: d.now, Comment: comment}
 		approved = append(approved, l.Number)
 		c.Grants = append(c.Grants, newGrant(d.request, *l, d.now))

@@ -34,7 +34,7 @@ func (g Grant) EndIt(by audit.Actor, why string, now time.Time) (Change, error) 
 	if g.End != nil {
 		return Change{}, nil
 	}
-	return g.turn(endGrant, by, now, detail{"why": why}, func(n *Grant) {
+	c, err := g.turn(endGrant, by, now, detail{"why": why}, func(n *Grant) {
 		n.End = &EndCause{by, now, why}
 		if g.State == Waiting {
 			n.EndedAt, n.NextTry = now, time.Time{}
@@ -43,6 +43,35 @@ func (g Grant) EndIt(by audit.Actor, why string, now time.Time) (Change, error) 
 		n.EndingAt = now
 		n.helped(now)
 	})
+	if err != nil || g.Review == nil || !g.ActiveAt.IsZero() || g.Create == nil || !g.taken() {
+		return c, err
+	}
+	// AWS may have given it before it was confirmed, and whoever was quick enough has used it.
+	return c, c.review(c.Grants[0], now)
+}
+
+// Chain keeps, of the grants of one person, those that are g, that g extends, or that extend it, at any remove: they lend one
+// access on, and whoever ends one of them means that access. all are those that are not over, root finds the one at the
+// beginning.
+func (g Grant) Chain(all []Grant, root func(Grant) (string, error)) ([]Grant, error) {
+	first, err := root(g)
+	if err != nil {
+		return nil, err
+	}
+	chain := []Grant{g}
+	for _, o := range all {
+		if o.ID == g.ID {
+			continue
+		}
+		other, err := root(o)
+		if err != nil {
+			return nil, err
+		}
+		if other == first {
+			chain = append(chain, o)
+		}
+	}
+	return chain, nil
 }
 
 // Expire ends a grant whose time is over.

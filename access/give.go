@@ -97,7 +97,7 @@ func (g Grant) Attempt(f Facts, now time.Time) (c Change, call bool, err error) 
 			n.Create.Outcome = NotTaken
 			n.Failure, n.End, n.EndingAt = why, &EndCause{partActor("lane"), now, clip(why)}, now
 		})
-		return c.and(again), false, err
+		return c.And(again), false, err
 	case noHindrance:
 	}
 	c, err = g.lane(attempt, now, detail{}.number("try", g.Tries+1), func(n *Grant) {
@@ -166,7 +166,7 @@ func (g Grant) askAnew(why string, f Facts, now time.Time) (Change, error) {
 		return Change{}, err
 	}
 	c, err := g.refuse(why, now)
-	return c.and(again), err
+	return c.And(again), err
 }
 
 // askAgain asks for what the grant was to give under the rules of now, in its person's name, and says so after why. Where

@@ -177,6 +177,8 @@ type Grant struct {
 	Extends string     `json:"extends,omitempty"` // the grant that this one goes on after
 	Policy  string     `json:"policy,omitempty"`  // a session policy that allows less than the role
 	Freely  int        `json:"freely,omitempty"`  // minutes of extensions up to here that nobody approved
+
+	Shortened bool `json:"shortened,omitempty"` // an approver gave less than was asked for
 	Terms
 	Rule       rules.Ref   `json:"rule"`
 	Needs      rules.Needs `json:"needs"`
@@ -242,7 +244,7 @@ func newGrant(r Request, l Line, now time.Time) Grant {
 	g := Grant{
 		ID: l.Grant, Request: r.ID, Line: l.Number, Person: r.Requester, Target: l.Target, Minutes: l.Minutes, Reason: r.Reason, Ticket: r.Ticket,
 		AskedAt: r.AskedAt, StartAt: r.StartAt, Policy: r.Policy, Terms: l.Terms, Rule: l.Rule, Needs: l.Needs, Approvals: append([]Approval(nil), l.Approvals...),
-		ApprovedAt: now, NextTry: latest(now, r.StartAt),
+		ApprovedAt: now, NextTry: latest(now, r.StartAt), Shortened: l.Shortened,
 	}
 	if e := r.Extends; e != nil {
 		// It begins now and runs beside the other, so that nothing of the access is missing in between, and lasts as much longer.

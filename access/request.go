@@ -92,6 +92,7 @@ type Line struct {
 	Needs  rules.Needs `json:"needs"` // what that rule asked for
 	Terms
 	Minutes   int        `json:"minutes"` // what was asked for, or less when less was approved
+	Shortened bool       `json:"shortened,omitempty"`
 	Waits     string     `json:"waits,omitempty"`
 	Nobody    string     `json:"nobody,omitempty"`
 	Approvals []Approval `json:"approvals,omitempty"`
@@ -239,8 +240,8 @@ func (w Wish) extended() *Extended {
 }
 
 // extension changes what the rules say to a wish that extends a grant: it may need nobody, up to what the rule lets be
-// extended freely, unless its person gets nothing automatically, or it is sensitive and nobody would look at it afterwards; and
-// nothing reaches further ahead than the rule gives at once.
+// extended freely, unless its person gets nothing automatically, or it is sensitive and nobody would look at it afterwards, or
+// an approver gave less than was asked for; and nothing reaches further ahead than the rule gives at once.
 func (w Wish) extension(d rules.Decision, automatic bool, now time.Time) rules.Decision {
 	g := w.Extends
 	if g == nil {
@@ -251,8 +252,8 @@ func (w Wish) extension(d rules.Decision, automatic bool, now time.Time) rules.D
 			"%s gives at most %s at once, and %s are left of %s", d.Rule, rules.Short(d.Longest), rules.Short(left.Truncate(time.Minute)), g.ID)}}
 	}
 	freely := time.Duration(g.Freely)*time.Minute + w.Duration
-	if automatic = automatic && (!d.Sensitive || d.Review != nil); automatic && d.Needs.Approvals > 0 && d.Rule.Digest == g.Rule.Digest && freely <= d.Extend {
-		d.Needs = rules.Needs{Automatic: fmt.Sprintf("%s lets it be extended by %s in all without being approved anew", d.Rule, rules.Short(d.Extend))}
+	if automatic = automatic && !g.Shortened && (!d.Sensitive || d.Review != nil); automatic && d.Needs.Approvals > 0 && d.Rule.Digest == g.Rule.Digest && freely <= d.Extend {
+		d.Needs = d.Needs.Waived(fmt.Sprintf("%s lets it be extended by %s in all without being approved anew", d.Rule, rules.Short(d.Extend)))
 		d.Nobody = ""
 	}
 	return d

@@ -59,11 +59,12 @@ type Review struct {
 	Done     *Decision       `json:"done,omitempty"`
 }
 
-// review opens the review of a grant that has become active. It is due some time after the grant's end.
+// review opens the review of a grant that has become active, or was ended when it may have been. It is due some time after
+// the grant's end.
 func (c *Change) review(g Grant, now time.Time) error {
 	r := Review{
 		ID: "rev" + strings.TrimPrefix(g.ID, "g"), Grant: g.ID, Person: g.Person, Target: g.Target, Reason: g.Reason, Rule: g.Rule, Need: *g.Review, OpenedAt: now,
-		DueAt: g.EndsAt.Add(time.Duration(g.Review.Within) * time.Minute),
+		DueAt: latest(g.EndsAt, now).Add(time.Duration(g.Review.Within) * time.Minute),
 	}
 	more, err := r.turn(openReview, partActor("lane"), now, nil, nil)
 	c.Reviews, c.Events = append(c.Reviews, more.Reviews...), append(c.Events, more.Events...)
@@ -109,8 +110,9 @@ func (r Review) MayConclude(by org.Person, in rules.Set) string {
 	return why
 }
 
-// Conclude ends the review: what was done is fine, or it is wrong and the comment says what is.
-func (r Review) Conclude(by org.Person, wrong bool, comment string, in rules.Set, now time.Time) (Change, error) {
+// Conclude ends the review of g: what was done is fine, or it is wrong and the comment says what is. What goes on cannot be
+// fine yet.
+func (r Review) Conclude(g Grant, by org.Person, wrong bool, comment string, in rules.Set, now time.Time) (Change, error) {
 	if err := checkText("the comment", comment); err != nil {
 		return Change{}, err
 	}
@@ -122,6 +124,9 @@ func (r Review) Conclude(by org.Person, wrong bool, comment string, in rules.Set
 	}
 	if wrong && strings.TrimSpace(comment) == "" {
 		return Change{}, problem(ErrInvalid, "what is wrong is not said").hint("say it in a comment")
+	}
+	if !wrong && g.Live() {
+		return Change{}, problem(ErrRefused, "%s is not over, and what is done in it until then is not known", g.ID).hint("review it when it has ended; what is wrong already can be said now, and `sparekey end %s` ends it", g.ID)
 	}
 	command := concludeFine
 	if wrong {

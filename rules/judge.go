@@ -348,7 +348,7 @@ func (s Set) option(b *bound, p org.Person, account org.Account) option {
 	if o.needs.Approvals > 0 && b.Approval.AutomaticOnCall != nil {
 		name := b.Approval.AutomaticOnCall.Schedule.Text
 		if shift, known := s.facts.OnCall[name]; known && shift.Down == "" && slices.Contains(shift.People, p.ID) {
-			o.needs = Needs{Automatic: fmt.Sprintf("%s is on call in %s", p.User, name)}
+			o.needs = o.needs.Waived(fmt.Sprintf("%s is on call in %s", p.User, name))
 		}
 	}
 	o.nobody = s.nobody(o.needs, p.ID)

@@ -10,7 +10,7 @@ import (
 )
 
 // Needs says who must agree: stage after stage, so many different people of each panel, and none of them the requester. No
-// stages mean that the rule agrees by itself.
+// approvals mean that the rule agrees by itself; the stages are then those that would have been asked, and may end it.
 type Needs struct {
 	Approvals int        `json:"approvals"` // of all stages together
 	Comment   bool       `json:"comment,omitempty"`
@@ -111,6 +111,17 @@ func (n Needs) Includes(p org.Person) bool {
 	}
 	return false
 }
+
+// asked are the stages whose agreement is waited for.
+func (n Needs) asked() [][]Quorum {
+	if n.Approvals == 0 {
+		return nil
+	}
+	return n.Stages
+}
+
+// Waived are the needs when the rule agrees by itself although it names approvers, and why.
+func (n Needs) Waived(why string) Needs { return Needs{Stages: n.Stages, Automatic: why} }
 
 func (n Needs) String() string {
 	if n.Approvals == 0 {

@@ -286,7 +286,7 @@ func (s Set) tryApprover(t Test, by org.Person, target org.Target) string {
 	}
 	asked := s.facts.Now.Add(-t.after)
 	why := d.Rule.String() + " needs nobody here"
-	for i := range d.Needs.Stages {
+	for i := range d.Needs.asked() {
 		left := Needs{Stages: d.Needs.Stages[i:]}
 		for _, stage := range left.Stages {
 			for _, q := range stage {

@@ -59,17 +59,17 @@ type Progress struct {
 }
 
 // Done reports whether everybody has agreed who must.
-func (p Progress) Done(n Needs) bool { return p.Stage == len(n.Stages) }
+func (p Progress) Done(n Needs) bool { return p.Stage == len(n.asked()) }
 
 // Progress counts the votes of those who may still give them: enabled, still of the panel, and not the requester. known are
 // people who were just read live.
 func (s Set) Progress(c Case, known ...org.Person) Progress {
 	p := Progress{Since: c.Asked}
-	for ; p.Stage < len(c.Needs.Stages); p.Stage++ {
+	for ; p.Stage < len(c.Needs.asked()); p.Stage++ {
 		seats := s.seat(c, p.Stage, known)
 		var last time.Time
 		p.Open = nil
-		for i, q := range c.Needs.Stages[p.Stage] {
+		for i, q := range c.Needs.asked()[p.Stage] {
 			p.Counts += len(seats[i])
 			if len(seats[i]) < q.Need {
 				p.Open = append(p.Open, i)
@@ -90,7 +90,7 @@ func (s Set) Progress(c Case, known ...org.Person) Progress {
 
 // seat gives every vote of a stage that counts a seat in one of its panels, so that as many have one as can.
 func (s Set) seat(c Case, stage int, known []org.Person) [][]Vote {
-	quorums := c.Needs.Stages[stage]
+	quorums := c.Needs.asked()[stage]
 	var votes []Vote
 	used := map[org.PersonID]bool{}
 	for _, v := range c.Votes {
@@ -147,7 +147,7 @@ func (s Set) stillMay(c Case, v Vote, known []org.Person) bool {
 			return false
 		}
 		return id != v.authority() || slices.ContainsFunc(v.Panels, func(i int) bool {
-			return i < len(c.Needs.Stages[v.Stage]) && c.Needs.Stages[v.Stage][i].everybody().include(p)
+			return i < len(c.Needs.asked()[v.Stage]) && c.Needs.asked()[v.Stage][i].everybody().include(p)
 		})
 	}
 	return may(v.By.ID) && may(v.authority())
@@ -219,7 +219,7 @@ func (s Set) adds(c Case, v Vote, by org.Person) bool {
 // panelsFor lists the panels of the stage in which p has a say now, or says why there is none.
 func (s Set) panelsFor(c Case, at Progress, p org.Person) (panels []int, why string) {
 	var reasons []string
-	for i, q := range c.Needs.Stages[at.Stage] {
+	for i, q := range c.Needs.asked()[at.Stage] {
 		reason := s.entitled(c, q, at.Since, p)
 		if reason == "" {
 			panels = append(panels, i)
@@ -311,7 +311,7 @@ func (s Set) able(c Case, loud bool) []org.Person {
 			found = append(found, p)
 		}
 	}
-	for _, q := range c.Needs.Stages[at.Stage] {
+	for _, q := range c.Needs.asked()[at.Stage] {
 		m := q.everybody()
 		if loud && q.Silent != nil {
 			m = q.loud()

@@ -146,6 +146,12 @@ func (s *Server) duties() {
 	add(s, http.MethodPost, "/v1/me/back", "back", "Say that you are back", func(ctx context.Context, _ *struct{}) (*doneOutput, error) {
 		return done(), s.broker.Back(ctx)
 	})
+	add(s, http.MethodPost, "/v1/absences/{user}/end", "endAbsence", "End the absence of somebody else, and the say of their delegate; for administrators", func(ctx context.Context, in *struct {
+		User string `path:"user" maxLength:"128" doc:"User name, or id in the directory"`
+	},
+	) (*doneOutput, error) {
+		return done(), s.broker.EndAbsence(ctx, in.User)
+	})
 	s.conveniences()
 }
 

@@ -213,6 +213,9 @@ func (b *Broker) followRules(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the rules in force (%s): %w", p.Digest, err)
 	}
+	if digest, err := rules.FilesDigest(files); err != nil || digest != p.Digest || book.Digest() != p.Rules {
+		return false, fmt.Errorf("the rules in the database are not those that were agreed to: their digest is not %s; somebody has written to the database past Sparekey", p.Digest)
+	}
 	b.book = book
 	b.current.Store(&p)
 	b.Log.Info("rules are in force", "id", p.ID, "digest", p.Digest, "rules", p.Count)
@@ -226,13 +229,9 @@ func causedBy(ctx context.Context, by org.Person) audit.Cause {
 	return cause
 }
 
-// changer returns the caller if they may change the rules.
+// changer returns the caller if they may change the rules, as AWS knows them now.
 func (b *Broker) changer(ctx context.Context) (org.Person, error) {
-	by, err := b.person(ctx)
-	if err != nil {
-		return by, err
-	}
-	_, err = b.ready()
+	by, err := b.live(ctx)
 	if err == nil && !b.administers(by) {
 		err = &access.Problem{Kind: access.ErrRefused, Message: by.User + " is no administrator, and the rules are theirs", Hint: "roles.administrators in the configuration says who is"}
 	}
@@ -409,16 +408,47 @@ func (b *Broker) AgreeRules(ctx context.Context, digest string) (rules.Proposal,
 	said := func(current rules.Proposal, by org.Person) bool {
 		return current.Digest == digest && current.Widens && current.ActivatedBy != nil && current.ActivatedBy.ID == string(by.ID)
 	}
-	p, err := b.onProposal(ctx, digest, said, func(tx *store.Tx, cause audit.Cause, p, current rules.Proposal) error {
-		if err := b.stillServed(tx, p); err != nil {
-			return err
-		}
-		return b.activate(tx, cause, rules.Turn{Proposal: p}, nil, current)
-	})
+	err := b.proposerStays(ctx, digest)
+	var p rules.Proposal
+	if err == nil {
+		p, err = b.onProposal(ctx, digest, said, func(tx *store.Tx, cause audit.Cause, p, current rules.Proposal) error {
+			if err := b.stillServed(tx, p); err != nil {
+				return err
+			}
+			return b.activate(tx, cause, rules.Turn{Proposal: p}, nil, current)
+		})
+	}
 	if err != nil {
 		return p, b.refuse(ctx, "agree rules", aboutRules, err)
 	}
 	return p, nil
+}
+
+// proposerStays refuses to agree to what somebody proposed who may not change the rules any more, as AWS knows them now: it
+// would be the decision of one person.
+func (b *Broker) proposerStays(ctx context.Context, digest string) error {
+	var by audit.Actor
+	err := b.Store.View(ctx, func(tx *store.Tx) error {
+		open, err := tx.OpenBooks()
+		for _, p := range open {
+			if p.Digest == digest {
+				by = p.By
+			}
+		}
+		return err
+	})
+	if err != nil || by.Kind != audit.APerson {
+		return err
+	}
+	p, err := b.lookUp(ctx, access.Named{ID: org.PersonID(by.ID), User: by.Name})
+	switch {
+	case err != nil:
+		b.Log.Error("who proposed rules could not be looked up", "person", by.Name, "error", err)
+		return &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not say at the moment whether " + by.Name + " may still change the rules", Hint: "try again in a moment"}
+	case !b.administers(p):
+		return &access.Problem{Kind: access.ErrRefused, Message: by.Name + ", who proposed it, is no administrator any more", Hint: "two administrators must want it: propose it yourself, and let another agree"}
+	}
+	return nil
 }
 
 // RejectRules closes a proposal, by the digest of its files. Whoever proposed it may as well.

@@ -97,6 +97,7 @@ type Broker struct {
 	wrongs   atomic.Pointer[string] // what that found
 	refused  refusals
 	shifts   shifts
+	asked    questions
 	looks    *rate.Limiter // of people who are looked up in the background
 
 	telling sync.Mutex

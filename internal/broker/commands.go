@@ -78,6 +78,9 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 	}
 	b.readContents(ctx, wish)
 	f := b.heard(ctx)
+	if err := b.asked.another(by.ID, wish.Ticket, f.Now); err != nil {
+		return access.Request{}, err
+	}
 	b.ticketed(ctx, &f, by, asksOf(wish)...)
 	return b.askOnce(ctx, by, wish, w.Key, digest, f)
 }
@@ -377,7 +380,9 @@ func actorOf(ctx context.Context, p org.Person) audit.Actor {
 	return a
 }
 
-// End ends a grant. Whoever holds it, approved it or could have, and administrators may; nothing else can refuse it.
+const mostHeld = 1000 // grants at once; whoever holds more is not a person
+
+// End ends a grant, and with it those that extend its access or that it extends. Whoever holds it, approved it or could have, and administrators may; nothing else can refuse it.
 func (b *Broker) End(ctx context.Context, id, why string) (access.Grant, error) {
 	by, err := b.person(ctx)
 	var g access.Grant
@@ -392,8 +397,8 @@ func (b *Broker) End(ctx context.Context, id, why string) (access.Grant, error) 
 				}
 				return access.Change{}, &access.Problem{Kind: access.ErrRefused, Message: not}
 			}
-			c, err := g.EndIt(actorOf(ctx, by), why, b.Now())
-			if err == nil && len(c.Grants) > 0 {
+			c, err := b.endChain(tx, g, actorOf(ctx, by), why)
+			if err == nil && len(c.Grants) > 0 && c.Grants[0].ID == g.ID {
 				g = c.Grants[0]
 			}
 			return c, err
@@ -405,4 +410,37 @@ func (b *Broker) End(ctx context.Context, id, why string) (access.Grant, error) 
 	one := []access.Grant{g}
 	b.lengthen(one)
 	return one[0], nil
+}
+
+// endChain ends a grant and those that lend its access on.
+func (b *Broker) endChain(tx *store.Tx, g access.Grant, by audit.Actor, why string) (access.Change, error) {
+	c, err := g.EndIt(by, why, b.Now())
+	if err != nil {
+		return c, err
+	}
+	live, err := tx.GrantsOf(g.Person.ID, mostHeld)
+	if err != nil {
+		return c, err
+	}
+	chain, err := g.Chain(live, func(o access.Grant) (string, error) {
+		for o.Extends != "" {
+			before, err := tx.Grant(o.Extends)
+			if err != nil {
+				return "", fmt.Errorf("reading what %s extends: %w", o.ID, err)
+			}
+			o = before
+		}
+		return o.ID, nil
+	})
+	if err != nil {
+		return c, err
+	}
+	for _, o := range chain[1:] {
+		more, err := o.EndIt(by, why, b.Now())
+		if err != nil {
+			return c, err
+		}
+		c = c.And(more)
+	}
+	return c, nil
 }

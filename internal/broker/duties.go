@@ -275,7 +275,11 @@ func (b *Broker) conclude(ctx context.Context, id string, wrong bool, comment st
 		if err != nil {
 			return access.Change{}, err
 		}
-		return r.Conclude(by, wrong, comment, set, f.Now)
+		g, err := tx.Grant(r.Grant)
+		if err != nil {
+			return access.Change{}, err
+		}
+		return r.Conclude(g, by, wrong, comment, set, f.Now)
 	})
 	if err != nil {
 		return access.Review{}, found(err, "review", id)

@@ -71,9 +71,9 @@ func (b *Broker) prepareGroup(ctx context.Context, n Names) (access.LentGroup, e
 	return g, err
 }
 
-// administrator returns the caller if they administer.
+// administrator returns the caller if they administer, as AWS knows them now.
 func (b *Broker) administrator(ctx context.Context) (org.Person, error) {
-	by, err := b.person(ctx)
+	by, err := b.live(ctx)
 	if err == nil && !b.administers(by) {
 		err = &access.Problem{Kind: access.ErrRefused, Message: "only administrators may do that", Hint: "`administrators` and `auditors` in the configuration say who they are"}
 	}

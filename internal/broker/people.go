@@ -86,19 +86,54 @@ func (b *Broker) recordPerson(ctx context.Context, tx *store.Tx, by org.Person, 
 func (b *Broker) Back(ctx context.Context) error {
 	by, err := b.person(ctx)
 	if err == nil {
-		err = b.Store.Update(ctx, func(tx *store.Tx) error {
-			if err := tx.DropDelegation(by.ID); errors.Is(err, store.ErrNotFound) {
-				return nil
-			} else if err != nil {
-				return err
-			}
-			return b.recordPerson(ctx, tx, by, "person.back", nil)
-		})
+		err = b.backAgain(ctx, by, by.ID, "")
 	}
 	if err != nil {
 		return b.refuse(ctx, "back", audit.Subject{Kind: "person"}, err)
 	}
 	return nil
+}
+
+// EndAbsence ends the absence of somebody else, and with it the say of their delegate. Administrators may: a session that was
+// stolen can have said it, and must not outlive its token.
+func (b *Broker) EndAbsence(ctx context.Context, user string) error {
+	by, err := b.administrator(ctx)
+	if err == nil {
+		err = b.endAbsence(ctx, by, user)
+	}
+	if err != nil {
+		return b.refuse(ctx, "back", audit.Subject{Kind: "person"}, err)
+	}
+	return nil
+}
+
+func (b *Broker) endAbsence(ctx context.Context, by org.Person, user string) error {
+	var away []rules.Delegation
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { away, err = tx.Delegations(b.Now()); return err }); err != nil {
+		return err
+	}
+	for _, d := range away {
+		if strings.EqualFold(d.From.User, user) || string(d.From.ID) == user {
+			return b.backAgain(ctx, by, d.From.ID, d.From.User)
+		}
+	}
+	return &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("nobody called %s is away", user), Hint: "`sparekey absences` lists who is"}
+}
+
+// backAgain drops the absence of a person; user is their name where somebody else says it.
+func (b *Broker) backAgain(ctx context.Context, by org.Person, id org.PersonID, user string) error {
+	var detail map[string]string
+	if user != "" {
+		detail = map[string]string{"person": user}
+	}
+	return b.Store.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.DropDelegation(id); errors.Is(err, store.ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		return tx.Append(audit.From(ctx), audit.Event{At: b.Now(), Kind: "person.back", Actor: actorOf(ctx, by), Subject: audit.Subject{Kind: "person", ID: string(id)}, Detail: detail})
+	})
 }
 
 // Absences lists who is away, and who has whose say.

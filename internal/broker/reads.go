@@ -246,7 +246,7 @@ func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Gra
 		case f.Ended:
 			grants, next, err = f.page(tx, by.ID, shown)
 		case !f.All:
-			grants, err = tx.GrantsOf(by.ID, 1000) // whoever holds more at once is not a person
+			grants, err = tx.GrantsOf(by.ID, mostHeld)
 		default:
 			grants, err = tx.LiveGrants()
 			slices.Reverse(grants)
@@ -364,6 +364,9 @@ func (b *Broker) why(ctx context.Context, q Question) (Explanation, error) {
 	}
 	ask := rules.Ask{Target: t, For: q.Duration, Reason: reason, Ticket: q.Ticket, Start: q.Start}
 	f := b.heard(ctx)
+	if err := b.asked.another(by.ID, ask.Ticket, f.Now); err != nil {
+		return Explanation{}, err
+	}
 	b.ticketed(ctx, &f, p, ask)
 	var e Explanation
 	err = b.Store.View(ctx, func(tx *store.Tx) error {

@@ -161,12 +161,22 @@ func absence(v client.Absence) string {
 }
 
 func (a *app) backCommand() *cobra.Command {
-	return &cobra.Command{
+	var person string
+	c := &cobra.Command{
 		Use: "back", Short: "Say that you are back", Args: none,
+		Long: "Say that you are back: you are counted upon again, and your delegate has no say any more. An administrator ends the\n" +
+			"absence of somebody else with --for, such as one that a stolen token has declared.",
+		Example: "  sparekey back\n  sparekey back --for kim",
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := a.remote()
 			if err != nil {
 				return err
+			}
+			if c.Flags().Changed("for") {
+				return a.told("the absence of "+plain(person)+" is over", func() error {
+					_, err := answer[client.DoneOutputBody](r.EndAbsence(c.Context(), person))
+					return err
+				})
 			}
 			return a.told("you are back", func() error {
 				_, err := answer[client.DoneOutputBody](r.Back(c.Context()))
@@ -174,6 +184,8 @@ func (a *app) backCommand() *cobra.Command {
 			})
 		},
 	}
+	c.Flags().StringVar(&person, "for", "", "user name of somebody else; for administrators")
+	return c
 }
 
 func (a *app) absencesCommand() *cobra.Command {
