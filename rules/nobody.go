@@ -31,7 +31,11 @@ func (s Set) nobody(n Needs, requester org.PersonID) string {
 	case len(able) >= n.Approvals:
 		return fmt.Sprintf("of the people who can, not enough are left for each place: %s", strings.Join(why, ", "))
 	case len(able) > 0:
-		return fmt.Sprintf("it needs %d people and only %d can: %s", n.Approvals, len(able), strings.Join(why, ", "))
+		text := fmt.Sprintf("it needs %d people and only %d can", n.Approvals, len(able))
+		if len(why) > 0 {
+			text += ": " + strings.Join(why, ", ")
+		}
+		return text
 	}
 	return strings.Join(why, ", ")
 }

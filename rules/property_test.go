@@ -402,3 +402,30 @@ func finishes(s Set, c Case, o org.Organization) bool {
 	}
 	return s.Progress(c).Done(c.Needs)
 }
+
+// What a decision says is what the rule that it names says by itself, whatever else the book holds; and what it gives is
+// what was asked for. With the reasons of refusals above, every decision is explained.
+func TestADecisionIsThatOfTheRuleItNames(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := anyOrganization(t)
+		book, facts := anyBook(t), anyFacts(t, o)
+		m := org.NewMirror(o)
+		s := book.In(m).At(facts)
+		asks(o, func(p org.Person, a Ask) {
+			d := s.Judge(p, a)
+			if !d.Allowed {
+				return
+			}
+			i := slices.IndexFunc(book.Rules, func(r *Rule) bool { return r.Name == d.Rule.Name })
+			if i < 0 {
+				t.Fatalf("%s gets %+v by %q, which is no rule", p.User, a, d.Rule)
+			}
+			one := *book
+			one.Rules = []*Rule{book.Rules[i]}
+			alone := one.In(m).At(facts).Judge(p, a)
+			if !alone.Allowed || alone.Rule != d.Rule || alone.Needs.String() != d.Needs.String() || alone.Way != d.Way || alone.Longest != d.Longest || d.Longest < a.For {
+				t.Fatalf("%s gets %+v, and by the rule alone\n%+v\n%+v", p.User, a, d, alone)
+			}
+		})
+	})
+}

@@ -135,6 +135,7 @@ type Grant struct {
 	Ticket         string     `json:"ticket,omitempty"`
 	StartAt        *time.Time `json:"startAt,omitempty" doc:"Not before"`
 	Extends        string     `json:"extends,omitempty" doc:"The grant that it goes on after"`
+	KeptBy         []string   `json:"keptBy,omitempty" doc:"In the answer to its end: other grants of the same access, which stays until they end"`
 	Sensitive      bool       `json:"sensitive" doc:"Whether the target is marked as sensitive"`
 	ApprovedAt     time.Time  `json:"approvedAt"`
 	ActiveAt       *time.Time `json:"activeAt,omitempty" doc:"When AWS confirmed it"`

@@ -111,7 +111,18 @@ func (s *Server) operations() {
 	},
 	) (*grantOutput, error) {
 		g, err := s.broker.End(ctx, in.ID, in.Body.Comment)
-		return &grantOutput{grantOf(g, s.now())}, err
+		if err != nil {
+			return nil, err
+		}
+		out := &grantOutput{grantOf(g, s.now())}
+		kept, err := s.broker.KeptBy(ctx, g)
+		for _, o := range kept {
+			out.Body.KeptBy = append(out.Body.KeptBy, o.ID)
+			if last := grantOf(o, s.now()).LastMinute; last != nil && (out.Body.LastMinute == nil || last.After(*out.Body.LastMinute)) {
+				out.Body.LastMinute = last
+			}
+		}
+		return out, err
 	})
 	s.duties()
 	s.ruleOperations()

@@ -246,6 +246,9 @@ func (b *Broker) person(ctx context.Context) (org.Person, error) {
 	return p, nil
 }
 
+// Known reports whether the organization has been read. [Broker.Changed] tells when it is.
+func (b *Broker) Known() bool { return b.rules().Ready() }
+
 // ready refuses what cannot be decided before the organization was read for the first time.
 func (b *Broker) ready() (rules.Set, error) {
 	set := b.rules()

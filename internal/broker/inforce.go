@@ -116,6 +116,7 @@ func (b *Broker) Refresh(ctx context.Context) error {
 		return err
 	}
 	b.promises.Wake()
+	b.tell()
 	return b.letGo(ctx, func(id org.PersonID) bool {
 		p, ok := b.rules().Organization().Person(id)
 		return !ok || p.Status.Gone()

@@ -259,6 +259,17 @@ func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Gra
 	return grants, next, err
 }
 
+// KeptBy lists the other grants of the same access that go on: what one of them gives stays when g ends.
+func (b *Broker) KeptBy(ctx context.Context, g access.Grant) (kept []access.Grant, err error) {
+	err = b.Store.View(ctx, func(tx *store.Tx) error {
+		all, err := tx.GrantsOfKey(g.Key())
+		kept = slices.DeleteFunc(all, func(o access.Grant) bool { return o.ID == g.ID || o.End != nil || !o.Live() })
+		return err
+	})
+	b.lengthen(kept)
+	return kept, err
+}
+
 // lengthen has grants say how long sessions live now, where a permission set's sessions were made longer since it was asked
 // for: AWS takes the length of the moment at which somebody signs in, and nobody may be told a last minute that is too early.
 func (b *Broker) lengthen(grants []access.Grant) {

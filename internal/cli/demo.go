@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sparekey/internal/broker"
 	"sparekey/internal/config"
 	"sparekey/internal/demo"
 	"sparekey/internal/sandbox"
@@ -49,7 +50,9 @@ func (a *app) demo(ctx context.Context, listen string) error {
 		return err
 	}
 	defer d.Close()
-	log := slog.New(slog.NewTextHandler(a.err, nil))
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn})) // what goes well is on standard output
 	s, err := assemble(ctx, setup{config: d.Config, connection: d.Connection, clock: wallClock{}, log: log})
 	if err != nil {
 		return err
@@ -59,16 +62,37 @@ func (a *app) demo(ctx context.Context, listen string) error {
 		s.store.Close()
 		return err
 	}
-	if a.output == "json" {
-		err = a.json(d.Running(address))
-	} else {
+	ran := make(chan error, 1)
+	go func() { ran <- s.run(ctx, l) }()
+	if !read(ctx, s.broker, ran) {
+		return <-ran
+	}
+	if a.output != "json" {
 		a.script(d, address)
+	} else if err := a.json(d.Running(address)); err != nil {
+		stop()
+		return errors.Join(err, <-ran)
 	}
-	if err != nil {
-		s.store.Close()
-		return err
+	return <-ran
+}
+
+// read waits until the organization has been read, so that nobody is told to try what cannot work yet. It is false when the
+// server ended before.
+func read(ctx context.Context, b *broker.Broker, ran chan error) bool {
+	for {
+		changed := b.Changed()
+		if b.Known() {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		case err := <-ran:
+			ran <- err
+			return false
+		}
 	}
-	return s.run(ctx, l)
 }
 
 // here refuses an address that is not on loopback.

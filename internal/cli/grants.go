@@ -127,6 +127,9 @@ func (a *app) endCommand() *cobra.Command {
 				return a.json(g)
 			}
 			fmt.Fprintf(a.out, "%-9s  %s  %s %s\n", g.State, g.Id, plain(g.Target.AccountName), plain(g.Target.PermissionSet))
+			if g.KeptBy != nil && len(*g.KeptBy) > 0 {
+				fmt.Fprintf(a.out, "%-9s  the access stays: %s keeps it; end that as well if it must go\n", "", strings.Join(*g.KeptBy, " and "))
+			}
 			if g.Standing {
 				fmt.Fprintf(a.out, "%-9s  the access existed before and stays\n", "")
 			} else if g.LastMinute != nil {

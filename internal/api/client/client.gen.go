@@ -427,6 +427,9 @@ type Grant struct {
 	Failure *string `json:"failure,omitempty"`
 	Id      string  `json:"id"`
 
+	// KeptBy In the answer to its end: other grants of the same access, which stays until they end
+	KeptBy *[]string `json:"keptBy,omitempty"`
+
 	// LastMinute When the last session that it makes possible ends; absent where the access existed before and stays
 	LastMinute *time.Time `json:"lastMinute,omitempty"`
 
