@@ -144,6 +144,12 @@ func (q Quorum) String() string {
 	if q.OnCall != "" {
 		text += " on call in " + q.OnCall
 	}
+	if q.whenDown == "nobody" {
+		text += " (nobody while that is not known)"
+	}
+	if q.Silent != nil {
+		text += " or, without being told, " + strings.Join(q.Silent.names(), " or ")
+	}
 	if q.Hours != "" {
 		text += " (" + q.Hours + ")"
 	}

@@ -67,6 +67,7 @@ func (l *lending) inWords() string {
 	if t := b.With.Ticket; t != nil {
 		add(true, "with a ticket like %s", t.Pattern.Text)
 		add(t.Check.Text != "", "checked by %s", t.Check.Text)
+		add(t.WhenDown.Text == "pass", "unchecked while that does not answer")
 	}
 	add(b.way() != byAssignment, "by %s", b.way())
 	add(b.Extend.Duration > 0, "extended by up to %s", Short(b.Extend.Duration))

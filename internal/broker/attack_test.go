@@ -179,3 +179,24 @@ func TestQuestionsAboutTicketsAreLimited(t *testing.T) {
 		t.Errorf("amy has not asked: %v", err)
 	}
 }
+
+// Nobody fills the record by being refused.
+func TestWhoIsRefusedTooOftenIsNotHeard(t *testing.T) {
+	r := rig.New(t, rig.Engines["SQLite"](t), sandbox.Behaviour{})
+	ask := func(i int) error {
+		_, err := r.Broker.Ask(r.As("dana"), broker.Wish{Targets: []broker.Names{{Account: "nowhere", PermissionSet: "ReadOnly"}}, Duration: time.Minute, Reason: "x", Key: fmt.Sprint(i)})
+		return err
+	}
+	for i := range 100 {
+		if err := ask(i); err == nil || errors.Is(err, access.ErrTooMany) {
+			t.Fatalf("request %d: %v", i+1, err)
+		}
+	}
+	if err := ask(100); !errors.Is(err, access.ErrTooMany) {
+		t.Errorf("the 101st: %v", err)
+	}
+	r.Clock.Advance(time.Hour)
+	if err := ask(101); err == nil || errors.Is(err, access.ErrTooMany) {
+		t.Errorf("an hour later: %v", err)
+	}
+}

@@ -84,21 +84,22 @@ type Broker struct {
 	holder   string // our name on leases
 	promises Promises
 
-	changing sync.Mutex // of what is in force
-	book     *rules.Book
-	current  atomic.Pointer[rules.Proposal] // the book in force, as the store has it
-	folder   atomic.Pointer[string]         // digest of the files of the configuration's folder, as it was at the start
-	seen     store.MirrorHead
-	inForce  atomic.Pointer[rules.Set]
-	roles    atomic.Pointer[boundRoles]
-	failures atomic.Pointer[mirrorFailure]
-	looked   *rules.Book // what was checked last, and in which organization
-	lookedAt *org.Mirror
-	wrongs   atomic.Pointer[string] // what that found
-	refused  refusals
-	shifts   shifts
-	asked    questions
-	looks    *rate.Limiter // of people who are looked up in the background
+	changing  sync.Mutex // of what is in force
+	book      *rules.Book
+	current   atomic.Pointer[rules.Proposal] // the book in force, as the store has it
+	folder    atomic.Pointer[string]         // digest of the files of the configuration's folder, as it was at the start
+	seen      store.MirrorHead
+	inForce   atomic.Pointer[rules.Set]
+	roles     atomic.Pointer[boundRoles]
+	failures  atomic.Pointer[mirrorFailure]
+	looked    *rules.Book // what was checked last, and in which organization
+	lookedAt  *org.Mirror
+	wrongs    atomic.Pointer[string] // what that found
+	refused   refusals
+	shifts    shifts
+	questions tally         // about tickets
+	vain      tally         // requests that were refused
+	looks     *rate.Limiter // of people who are looked up in the background
 
 	telling sync.Mutex
 	changed chan struct{}

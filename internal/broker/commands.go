@@ -35,8 +35,14 @@ type Names struct {
 
 // Ask makes a request for the caller.
 func (b *Broker) Ask(ctx context.Context, w Wish) (access.Request, error) {
+	if err := b.tiresome(ctx); err != nil {
+		return access.Request{}, err
+	}
 	r, err := b.ask(ctx, w)
 	if err != nil {
+		if by, unknown := b.person(ctx); unknown == nil {
+			b.vain.count(by.ID, 1, b.Now(), time.Hour)
+		}
 		return r, b.refuse(ctx, "ask", audit.Subject{Kind: "request"}, err)
 	}
 	return r, nil
@@ -78,7 +84,7 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 	}
 	b.readContents(ctx, wish)
 	f := b.heard(ctx)
-	if err := b.asked.another(by.ID, wish.Ticket, f.Now); err != nil {
+	if err := b.question(by.ID, wish.Ticket); err != nil {
 		return access.Request{}, err
 	}
 	b.ticketed(ctx, &f, by, asksOf(wish)...)

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -84,33 +83,6 @@ func (b *Broker) shift(ctx context.Context, schedule string, m *org.Mirror) rule
 	}
 	b.shifts.last.Store(schedule, s)
 	return s
-}
-
-// questions counts what people let ticket systems be asked, in the present minute.
-type questions struct {
-	mu     sync.Mutex
-	minute time.Time
-	by     map[org.PersonID]int
-}
-
-const mostQuestions = 30 // a minute for each person
-
-// another refuses a question about a ticket to somebody who has asked too many: a service that one person wears out is down
-// for everybody, and rules may let tickets pass that nobody can check.
-func (q *questions) another(p org.PersonID, ticket string, now time.Time) error {
-	if ticket == "" {
-		return nil
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if minute := now.Truncate(time.Minute); !minute.Equal(q.minute) {
-		q.minute, q.by = minute, map[org.PersonID]int{}
-	}
-	if q.by[p] >= mostQuestions {
-		return &access.Problem{Kind: access.ErrTooMany, Message: fmt.Sprintf("you have asked about tickets %d times within a minute", mostQuestions), Hint: "try again in the next"}
-	}
-	q.by[p]++
-	return nil
 }
 
 // ticketed adds what ticket systems say about the ticket of some asks of one person.

@@ -375,7 +375,7 @@ func (b *Broker) why(ctx context.Context, q Question) (Explanation, error) {
 	}
 	ask := rules.Ask{Target: t, For: q.Duration, Reason: reason, Ticket: q.Ticket, Start: q.Start}
 	f := b.heard(ctx)
-	if err := b.asked.another(by.ID, ask.Ticket, f.Now); err != nil {
+	if err := b.question(by.ID, ask.Ticket); err != nil {
 		return Explanation{}, err
 	}
 	b.ticketed(ctx, &f, p, ask)

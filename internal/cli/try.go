@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sparekey/access"
 	"sparekey/internal/aws"
 	"sparekey/internal/awsconn"
 	"sparekey/internal/config"
@@ -27,7 +28,8 @@ func (a *app) tryCommand() *cobra.Command {
 		Use: "try --config FILE", Short: "Look at an organization: who has standing access, and what rules would change", Args: none,
 		Long: "Look at an organization without changing anything: who has standing access, and what the rules in the configuration's folder\n" +
 			"would change if that were taken away. It needs no server and opens no database. Only operations of AWS that list or describe are\n" +
-			"ever sent, so many a second; AWS gives 20 to everybody together. A large organization takes minutes.",
+			"ever sent, so many a second; AWS gives 20 to everybody together. A large organization takes minutes. Groups by which a\n" +
+			"Sparekey lends are left out; what a running one has assigned to people at the moment is counted in.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := needed("config", file, "sparekey.yaml"); err != nil {
 				return err
@@ -88,8 +90,20 @@ func (a *app) look(ctx context.Context, c *config.Config, s awsconn.Settings, pe
 	if err != nil {
 		return seen, fmt.Errorf("reading standing access: %w", err)
 	}
+	seen.assignments = slices.DeleteFunc(seen.assignments, lent(o))
 	seen.calls, seen.took = calls.Load(), time.Since(began)
 	return seen, nil
+}
+
+// lent reports whether an assignment is that of a group by which Sparekey lends: who is in it is there for a time.
+func lent(o org.Organization) func(org.Assignment) bool {
+	names := map[string]string{}
+	for _, g := range o.Groups {
+		names[string(g.ID)] = g.Name
+	}
+	return func(s org.Assignment) bool {
+		return s.Kind == org.GroupOfAWS && strings.HasPrefix(names[s.Principal], access.GroupName(s.Account, ""))
+	}
 }
 
 // standingProgress tells how far it is, a line for each tenth.
