@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -29,7 +28,6 @@ import (
 	"sparekey/internal/aws"
 	"sparekey/internal/awsconn"
 	"sparekey/internal/broker"
-	"sparekey/internal/judge"
 	"sparekey/internal/sandbox"
 	"sparekey/internal/store"
 	"sparekey/org"
@@ -95,22 +93,6 @@ type Rig struct {
 	way        access.Way // of what is lived
 
 	witness witness
-}
-
-// Engines are the databases that behaviour is shown on.
-var Engines = map[string]func(testing.TB) string{
-	"SQLite":     func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "s.db") },
-	"PostgreSQL": func(t testing.TB) string { return judge.Postgres(t) },
-}
-
-// OnBoth runs a test on a rig of each engine.
-func OnBoth(t *testing.T, test func(t *testing.T, r *Rig)) {
-	for name, address := range Engines {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, New(t, address(t), sandbox.Behaviour{}))
-		})
-	}
 }
 
 // New makes a rig on the store at an address.
@@ -483,19 +465,6 @@ func (r *Rig) Chained(id string, row any) {
 	if err != nil || last == nil || last.Digest != digest {
 		r.Fatalf("%s is not what its last event says: %v", id, err)
 	}
-}
-
-// Calls lists the operations that the sandbox was asked for, with "!" before those that failed.
-func (r *Rig) Calls() []string {
-	var all []string
-	for _, c := range r.Box.Calls() {
-		name := c.Operation
-		if c.Code != "" || c.Status != http.StatusOK {
-			name = fmt.Sprintf("!%s", name)
-		}
-		all = append(all, name)
-	}
-	return all
 }
 
 // Files is a folder with one file of rules.
