@@ -48,8 +48,8 @@ func (r *Rig) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		before(operation)
 	}
 	var about struct {
-		UserId, PrincipalId string
-		MemberId            struct{ UserId string }
+		UserId, PrincipalId, PrincipalType string
+		MemberId                           struct{ UserId string }
 	}
 	creates := operation == "CreateAccountAssignment" || operation == "CreateGroupMembership"
 	if operation == "DescribeUser" || creates {
@@ -61,7 +61,7 @@ func (r *Rig) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		_ = json.Unmarshal(body, &about)
 	}
 	heard := &heard{ResponseWriter: realDate{w}}
-	if creates {
+	if creates && about.PrincipalType != string(org.GroupOfAWS) { // a group that is being made has nobody in it
 		about.PrincipalId += about.MemberId.UserId
 		r.witness.mu.Lock()
 		if !r.witness.enabled[about.PrincipalId] {
