@@ -73,7 +73,7 @@ func TestTheSayOfWhoIsAwayIsWorthWhatItIsAtTheClick(t *testing.T) {
 		for _, what := range []string{"approve", "conclude"} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				r := newRig(t)
-				id, review := r.ask("dana").Id, reviewOfGrant(r.holding("dana", reviewed))
+				id, review := r.ask("dana").Id, reviewOfGrant(r.used("dana", reviewed))
 				r.away("kim", "lena")
 				kim, _ := r.mirror.PersonNamed("kim")
 				approvers, _ := r.mirror.Group("approvers")
@@ -92,7 +92,7 @@ func TestTheSayOfWhoIsAwayIsWorthWhatItIsAtTheClick(t *testing.T) {
 func TestAReviewIsSomebodyElses(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	review := reviewOfGrant(r.holding("dana", reviewed))
+	review := reviewOfGrant(r.used("dana", reviewed))
 	conclude := func(user string) got {
 		return r.read(r.as(user).Conclude(r.Context(), review, client.ConcludeBody{}))
 	}

@@ -43,6 +43,24 @@ func (r *rig) active(id string) (g access.Grant) {
 	return g
 }
 
+// used gives somebody a target, and they are done with it.
+func (r *rig) used(user, target string) access.Grant {
+	r.Helper()
+	g := r.holding(user, target)
+	answer, err := r.as(user).End(r.Context(), g.ID, client.CommentBody{})
+	ok[client.Grant](r, answer, err)
+	for range 100 {
+		r.work()
+		r.must(r.store.View(r.Context(), func(tx *store.Tx) (err error) { g, err = tx.Grant(g.ID); return err }))
+		if !g.Live() {
+			return g
+		}
+		r.clock.Advance(5 * time.Second)
+	}
+	r.Fatalf("%s does not end: %s", g.ID, g.State)
+	return g
+}
+
 func reviewOfGrant(g access.Grant) string { return "rev" + strings.TrimPrefix(g.ID, "g") }
 
 // favoured keeps a request of somebody's under a name.
@@ -128,6 +146,11 @@ func (r *rig) absence() {
 	answer, err = r.as("kim").Back(r.Context())
 	if !ok[client.DoneOutputBody](r, answer, err).Done {
 		r.Error("kim is not back")
+	}
+	r.away("kim", "lena")
+	answer, err = r.as("amy").EndAbsence(r.Context(), "kim")
+	if !ok[client.DoneOutputBody](r, answer, err).Done {
+		r.Error("kim's absence is not over")
 	}
 	answer, err = r.as("dana").ListAbsences(r.Context())
 	if list := ok[client.AbsencesOutputBody](r, answer, err).Absences; len(list) != 0 {

@@ -51,6 +51,7 @@ var foreign = map[string][7]int{
 	"listAbsences":   {200, 200, 200, 200, 200, 403, 401},
 	"away":           {200, 200, 200, 200, 200, 403, 401}, // one's own absence only
 	"back":           {200, 200, 200, 200, 200, 403, 401},
+	"endAbsence":     {403, 403, 403, 200, 403, 403, 401},
 	"listFavourites": {200, 200, 200, 200, 200, 403, 401},
 	"favour":         {200, 403, 404, 403, 403, 403, 401}, // of dana's request
 	"disfavour":      {200, 404, 404, 404, 404, 403, 401}, // everybody's names are their own
@@ -144,7 +145,9 @@ func (r *rig) call(c cell) func() got {
 		case "vend":
 			grant = r.holding(c.whose, deployer).ID
 		case "getReview", "conclude":
-			review = reviewOfGrant(r.holding(c.whose, reviewed))
+			review = reviewOfGrant(r.used(c.whose, reviewed))
+		case "endAbsence":
+			r.away(c.whose, "rita")
 		case "disfavour":
 			r.favoured(c.whose, "often")
 		}
@@ -176,6 +179,7 @@ func (r *rig) call(c cell) func() got {
 			return as.Away(ctx, client.AwayBody{Until: r.clock.Now().Add(time.Hour)})
 		},
 		"back":           func() (*http.Response, error) { return as.Back(ctx) },
+		"endAbsence":     func() (*http.Response, error) { return as.EndAbsence(ctx, "dana") },
 		"listFavourites": func() (*http.Response, error) { return as.ListFavourites(ctx) },
 		"favour": func() (*http.Response, error) {
 			return as.Favour(ctx, client.FavourRequest{Name: "often", Request: request})

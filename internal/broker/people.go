@@ -102,7 +102,7 @@ func (b *Broker) EndAbsence(ctx context.Context, user string) error {
 		err = b.endAbsence(ctx, by, user)
 	}
 	if err != nil {
-		return b.refuse(ctx, "back", audit.Subject{Kind: "person"}, err)
+		return b.refuse(ctx, "end an absence", audit.Subject{Kind: "person"}, err)
 	}
 	return nil
 }
