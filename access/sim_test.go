@@ -284,22 +284,27 @@ func (s *sim) do(g Grant) {
 	}
 	s.apply(c, err)
 	if call {
-		if n := s.find(g.ID); n.State != Granting && n.State != Stuck || n.BegunAt.IsZero() || n.HardEnd.IsZero() {
-			s.t.Fatalf("AWS is called for %s without a recorded intent", g.ID)
-		}
-		if s.status != org.StatusEnabled || s.denied || !now.Before(g.ApprovedAt.Add(StartWithin)) {
-			s.t.Fatalf("AWS is called to create %s: dana is %q, denied %v, %s after the approval\n%s", g.ID, s.status, s.denied, now.Sub(g.ApprovedAt), s.story(k))
-		}
-		if s.crash("between the intent and the call") {
-			return
-		}
-		op, answer := s.c.call(k, true)
-		if s.crash("between the call and its record") {
-			return
-		}
-		c, err = s.find(g.ID).CreateAnswered(op, answer, now)
-		s.apply(c, err)
+		s.create(g)
 	}
+}
+
+func (s *sim) create(g Grant) {
+	k, now := g.Key(), s.c.now
+	if n := s.find(g.ID); n.State != Granting && n.State != Stuck || n.BegunAt.IsZero() || n.HardEnd.IsZero() {
+		s.t.Fatalf("AWS is called for %s without a recorded intent", g.ID)
+	}
+	if s.status != org.StatusEnabled || s.denied || !now.Before(g.ApprovedAt.Add(StartWithin)) {
+		s.t.Fatalf("AWS is called to create %s: dana is %q, denied %v, %s after the approval\n%s", g.ID, s.status, s.denied, now.Sub(g.ApprovedAt), s.story(k))
+	}
+	if s.crash("between the intent and the call") {
+		return
+	}
+	op, answer := s.c.call(k, true)
+	if s.crash("between the call and its record") {
+		return
+	}
+	c, err := s.find(g.ID).CreateAnswered(op, answer, now)
+	s.apply(c, err)
 }
 
 func (s *sim) remove(g Grant) {
