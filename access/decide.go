@@ -13,12 +13,13 @@ import (
 
 // Approve is by's yes to every pending line that by may decide. Who may is resolved now, under the rules and the
 // organization of this moment; by is as AWS described them a moment ago. Approvals that were given before count as far as
-// those who gave them still may.
-func (r Request) Approve(by org.Person, comment string, in rules.Set, now time.Time) (Change, error) {
+// those who gave them still may; known are those of them whom AWS described a moment ago as well.
+func (r Request) Approve(by org.Person, comment string, in rules.Set, now time.Time, known ...org.Person) (Change, error) {
 	d, err := r.decider(by, comment, in, now)
 	if err != nil {
 		return Change{}, err
 	}
+	d.known = append(d.known, known...)
 	var agreed, approved []int
 	c := Change{Request: &d.request}
 	for i := range d.request.Lines {
@@ -111,6 +112,7 @@ func (r Request) Concerns(p org.Person) bool {
 type decider struct {
 	request   Request // the copy that is changed
 	by        org.Person
+	known     []org.Person // who was just read live
 	requester org.Person
 	in        rules.Set
 	now       time.Time
@@ -131,7 +133,7 @@ func (r Request) decider(by org.Person, comment string, in rules.Set, now time.T
 	if !ok {
 		requester = org.Person{ID: r.Requester.ID, User: r.Requester.User, Status: org.StatusRemoved}
 	}
-	return &decider{request: r.copy(), by: by, requester: requester, in: in, now: moment(now)}, nil
+	return &decider{request: r.copy(), by: by, known: []org.Person{by}, requester: requester, in: in, now: moment(now)}, nil
 }
 
 func (d *decider) cannot(l Line, why string) {
@@ -169,7 +171,7 @@ func (r Request) ask(l Line) rules.Ask {
 
 // standing counts the approvals of a line by those who may give one now.
 func (d *decider) standing(l Line) int {
-	return standing(l.Approvals, l.Needs, d.requester.ID, d.in.Organization(), d.by)
+	return standing(l.Approvals, l.Needs, d.requester.ID, d.in.Organization(), d.known...)
 }
 
 // standing counts approvals whose givers may still give them. known are people who were just read live.

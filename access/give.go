@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,13 +12,14 @@ import (
 	"sparekey/rules"
 )
 
-// Facts is what was seen before a grant begins.
+// Facts is what was seen before a grant begins, or creates.
 type Facts struct {
-	Person   org.Person // as AWS described the person a moment ago
-	Rules    rules.Set
-	Assigned bool    // whether AWS lists the assignment
-	Others   []Grant // every other grant with the same key that is not over
-	Creates  []Seen  // recent creates of the same key, by anybody; needed when the assignment is listed and [Leftover] says so
+	Person    org.Person // as AWS described the person a moment ago
+	Rules     rules.Set
+	Assigned  bool         // whether AWS lists the assignment
+	Others    []Grant      // every other grant with the same key that is not over
+	Creates   []Seen       // recent creates of the same key, by anybody; needed when the assignment is listed and [Leftover] says so
+	Approvers []org.Person // who approved it, as AWS described them a moment ago
 }
 
 // Leftover reports whether any of the grants has ended but may still show in AWS, or land there late.
@@ -25,11 +27,20 @@ func Leftover(others []Grant) bool {
 	return slices.ContainsFunc(others, func(o Grant) bool { return !o.Live() && o.Held != PreExisting && o.checkable() })
 }
 
-// Begin records the intent, unless what was seen forbids or postpones it. When call is true, AWS is to be called to create
-// the assignment, and its answer goes to [Grant.CreateAnswered].
-func (g Grant) Begin(f Facts, now time.Time) (c Change, call bool, err error) {
+// Begin records the intent, unless what was seen forbids or postpones it. When create is true, the assignment is to be
+// created: the person is looked at once more, and [Grant.Attempt] comes next.
+func (g Grant) Begin(f Facts, now time.Time) (c Change, create bool, err error) {
 	now = moment(now)
-	if why, later := g.hindrance(f); why != "" {
+	why, later := g.hindrance(f)
+	for _, o := range f.Others {
+		if why == "" && o.busy() {
+			why, later = fmt.Sprintf("grant %s of the same access is %s", o.ID, o.State), true
+		}
+	}
+	if why == "" && g.late(now) {
+		why, later = "it could not begin within "+rules.Short(StartWithin), false
+	}
+	if why != "" {
 		if later {
 			c, err = g.Postpone(why, now)
 		} else {
@@ -42,13 +53,53 @@ func (g Grant) Begin(f Facts, now time.Time) (c Change, call bool, err error) {
 		n.Held, n.BegunAt, n.HardEnd = held, now, now.Add(g.Duration()+HardMargin)
 		n.Trouble, n.Tries, n.NextTry = "", 0, now
 		if held == Ours {
-			n.Create = &Operation{SentAt: now}
+			n.Create = &Operation{SentAt: now, Outcome: NotTaken} // so far
+			n.Unsure = slices.ContainsFunc(f.Others, func(o Grant) bool { return o.Unsure })
 		}
 	})
 	return c, held == Ours, err
 }
 
-// hindrance says why the grant may not begin, and whether that may pass.
+// Attempt records that AWS is about to be called to create the assignment, if the person may still have it: what was seen
+// when the grant began may have changed since, by moments or, after a death, by hours. When call is true, AWS is to be
+// called, and its answer goes to [Grant.CreateAnswered]. Otherwise the grant ends, or waits for what may pass; an hour after
+// the approval it waits no more.
+func (g Grant) Attempt(f Facts, now time.Time) (c Change, call bool, err error) {
+	now = moment(now)
+	if g.Create == nil || g.Create.ID != "" || g.End != nil {
+		return Change{}, false, nil
+	}
+	why, later := g.hindrance(f)
+	if trouble := cmp.Or(why, g.Trouble); g.late(now) {
+		why, later = "it could not start within "+rules.Short(StartWithin), false
+		if trouble != "" {
+			why += ": " + trouble
+		}
+	}
+	switch {
+	case later:
+		c, err = g.lane(hinder, now, detail{"why": why}, func(n *Grant) { n.hindered(why, now) })
+		return c, false, err
+	case why != "":
+		c, err = g.lane(fail, now, detail{"why": clip(why)}, func(n *Grant) {
+			n.helped(now)
+			n.doubt()
+			n.Create.Outcome = NotTaken
+			n.Failure, n.End, n.EndingAt = why, &EndCause{partActor("lane"), now, clip(why)}, now
+		})
+		return c, false, err
+	}
+	c, err = g.lane(attempt, now, detail{}.number("try", g.Tries+1), func(n *Grant) {
+		n.doubt()
+		n.Create = &Operation{SentAt: now}
+	})
+	return c, err == nil, err
+}
+
+// late reports whether nobody waits any more for the grant to start.
+func (g Grant) late(now time.Time) bool { return !now.Before(g.ApprovedAt.Add(StartWithin)) }
+
+// hindrance says why the grant may not give access, and whether that may pass.
 func (g Grant) hindrance(f Facts) (why string, later bool) {
 	switch {
 	case f.Person.Status.Gone():
@@ -58,14 +109,9 @@ func (g Grant) hindrance(f Facts) (why string, later bool) {
 	case !f.Rules.Ready():
 		return "the organization has not been read yet", true
 	}
-	for _, o := range f.Others {
-		if o.busy() {
-			return fmt.Sprintf("grant %s of the same access is %s", o.ID, o.State), true
-		}
-	}
 	ask := rules.Ask{Target: g.Target.Target, For: g.Duration(), Reason: g.Reason}
 	ok, whyNot := f.Rules.Stands(f.Person, ask, func(n rules.Needs) int {
-		return standing(g.Approvals, n, g.Person.ID, f.Rules.Organization())
+		return standing(g.Approvals, n, g.Person.ID, f.Rules.Organization(), f.Approvers...)
 	})
 	if !ok {
 		return "the rules no longer allow it: " + strings.Join(whyNot, "; "), false
@@ -127,7 +173,7 @@ func (g Grant) refuse(why string, now time.Time) (Change, error) {
 // Postpone leaves a grant waiting that cannot begin for a reason that may pass. After an hour it is refused.
 func (g Grant) Postpone(why string, now time.Time) (Change, error) {
 	now = moment(now)
-	if !now.Before(g.ApprovedAt.Add(StartWithin)) {
+	if g.late(now) {
 		return g.refuse("it could not begin within "+rules.Short(StartWithin)+": "+why, now)
 	}
 	return g.lane(postponeGrant, now, detail{"why": why}, func(n *Grant) { n.hindered(why, now) })
@@ -229,31 +275,39 @@ func (g Grant) CreateForgotten(now time.Time) (Change, error) {
 	})
 }
 
-// Recover goes on after a create whose answer is not known, or was a certain no: it adopts the operation if AWS shows one
-// under way for this key, or takes what is listed for its result, or, when there is neither, asks to create again. creates
-// are the recent creates of the same key, by anybody.
-func (g Grant) Recover(assigned bool, creates []Seen, now time.Time) (c Change, call bool, err error) {
+// Recover goes on after a create that was not made yet, whose answer is not known, or was a certain no: it adopts the
+// operation if AWS shows one under way for this key, or takes what is listed for its result, or, when there is neither,
+// asks to create as [Grant.Attempt] does. Of the facts, the person and who approved matter only then, and only while the
+// grant is not being ended.
+func (g Grant) Recover(f Facts, now time.Time) (c Change, call bool, err error) {
 	now = moment(now)
 	if g.Create == nil || g.Create.ID != "" {
 		return Change{}, false, nil
 	}
-	if i := slices.IndexFunc(creates, func(op Seen) bool { return op.Outcome == "" }); i >= 0 {
-		c, err = g.lane(accept, now, detail{"operation": creates[i].ID, "seen": "under way"}, func(n *Grant) {
+	never := g.End == nil && g.Create.Outcome == NotTaken && !g.Unsure // was a create of ours taken
+	if i := slices.IndexFunc(f.Creates, func(op Seen) bool { return op.Outcome == "" }); i >= 0 && never {
+		c, err = g.Hinder(errors.New("somebody else's create of the same access is under way"), now)
+		return c, false, err
+	} else if i >= 0 {
+		c, err = g.lane(accept, now, detail{"operation": f.Creates[i].ID, "seen": "under way"}, func(n *Grant) {
 			n.NextTry = now
 			n.doubt()
-			n.Create.ID = creates[i].ID
+			n.Create.ID = f.Creates[i].ID
 		})
 		return c, false, err
 	}
-	if !assigned && g.End == nil {
-		c, err = g.lane(attempt, now, detail{}.number("try", g.Tries+1), func(n *Grant) {
-			n.doubt()
-			n.Create = &Operation{SentAt: now}
+	if held := g.holder(f, now); f.Assigned && never && held != Ours {
+		c, err = g.lane(settle, now, detail{"held": string(held), "seen": "listed, and AWS never took a create of ours"}, func(n *Grant) {
+			n.helped(now)
+			n.Held, n.Create = held, nil
 		})
-		return c, err == nil, err
+		return c, false, err
+	}
+	if g.End == nil && (!f.Assigned || never) {
+		return g.Attempt(f, now)
 	}
 	outcome, seen := Succeeded, "listed"
-	if !assigned {
+	if !f.Assigned {
 		outcome, seen = NotTaken, "neither listed nor under way"
 	}
 	c, err = g.lane(settle, now, detail{"outcome": string(outcome), "seen": seen}, func(n *Grant) {
@@ -283,6 +337,7 @@ func (g Grant) Confirm(assigned bool, now time.Time) (Change, error) {
 		})
 	case g.Held != Ours || g.Tries >= listings:
 		return g.lane(hinder, now, detail{"seen": "not listed", "held": string(g.Held)}, func(n *Grant) {
+			n.Unsure = n.Unsure || g.Create != nil // it may show later
 			n.Held, n.Create, n.NextTry = Ours, &Operation{SentAt: now, Outcome: NotTaken}, now
 		})
 	}

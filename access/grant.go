@@ -41,7 +41,7 @@ const (
 	postponeGrant grantCommand = "postpone"
 	refuseGrant   grantCommand = "refuse"
 	beginGrant    grantCommand = "begin"
-	attempt       grantCommand = "attempt" // creating again, after looking
+	attempt       grantCommand = "attempt" // about to call create, after the intent and another look at the person
 	accept        grantCommand = "accept"  // AWS took the create
 	settle        grantCommand = "settle"  // the create is over, one way or the other
 	hinder        grantCommand = "hinder"  // AWS did not do its part
@@ -71,7 +71,7 @@ var grantTable = table[GrantState, grantCommand]{
 		endGrant:      {Ended, "grant.cancelled"},
 	},
 	Granting: {
-		attempt:  {Granting, "grant.create-repeated"},
+		attempt:  {Granting, "grant.creating"},
 		accept:   {Granting, "grant.create-accepted"},
 		settle:   {Granting, "grant.create-settled"},
 		hinder:   {Granting, "grant.hindered"},
@@ -99,7 +99,7 @@ var grantTable = table[GrantState, grantCommand]{
 		releaseFailed: {Failed, "grant.failed"},
 	},
 	Stuck: {
-		attempt:       {Stuck, "grant.create-repeated"},
+		attempt:       {Stuck, "grant.creating"},
 		accept:        {Stuck, "grant.create-accepted"},
 		settle:        {Stuck, "grant.create-settled"},
 		hinder:        {Stuck, "grant.hindered"},
@@ -182,7 +182,7 @@ type Grant struct {
 	ActiveAt time.Time  `json:"activeAt,omitzero"`
 	EndsAt   time.Time  `json:"endsAt,omitzero"`
 	Create   *Operation `json:"create,omitempty"`
-	Unsure   bool       `json:"unsure,omitempty"` // some create of ours has no certain outcome: it may land late
+	Unsure   bool       `json:"unsure,omitempty"` // some create of ours has no certain outcome, this grant's or one's before it: it may land late
 
 	End      *EndCause  `json:"end,omitempty"`
 	EndingAt time.Time  `json:"endingAt,omitzero"`

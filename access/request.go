@@ -129,7 +129,7 @@ type Wish struct {
 // at once. newID makes ids: "req" for the request, "g" for grants.
 func Ask(by org.Person, w Wish, in rules.Set, now time.Time, newID func(kind string) string) (Change, error) {
 	w.Reason = strings.TrimSpace(w.Reason)
-	if err := w.check(); err != nil {
+	if err := w.check(in.Organization()); err != nil {
 		return Change{}, err
 	}
 	now = moment(now)
@@ -199,7 +199,7 @@ func (c *Change) approveAutomatic(r *Request, now time.Time) error {
 	return c.recordNewGrants(now)
 }
 
-func (w Wish) check() error {
+func (w Wish) check(m *org.Mirror) error {
 	switch {
 	case len(w.Targets) == 0:
 		return problem(ErrInvalid, "no account and permission set was named").hint("name at least one of each")
@@ -211,7 +211,7 @@ func (w Wish) check() error {
 	seen := map[org.Target]bool{}
 	for _, t := range w.Targets {
 		if seen[t] {
-			return problem(ErrInvalid, "%s with %s is named twice", t.Account, t.PermissionSet)
+			return problem(ErrInvalid, "%s is named twice", PlaceOf(t, m)).hint("name each account with each permission set once")
 		}
 		seen[t] = true
 	}
@@ -221,7 +221,7 @@ func (w Wish) check() error {
 // checkText limits what people write for others to read: its length, and characters that a terminal or a log would act upon.
 func checkText(what, text string) error {
 	if n := len([]rune(text)); n > MaxText {
-		return problem(ErrInvalid, "%s has %d characters; at most %d are kept", what, n, MaxText)
+		return problem(ErrInvalid, "%s has %d characters; at most %d are kept", what, n, MaxText).hint("say it in fewer words, or name where it is written at length")
 	}
 	if strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
 		return problem(ErrInvalid, "%s holds a character that cannot be printed", what).hint("write it in one line of plain text")

@@ -206,7 +206,7 @@ func TestWishesThatMakeNoSenseAreNotValid(t *testing.T) {
 		"51 targets in one request":                   {make([]org.Target, 51), time.Hour, ""},
 		"is not a duration in whole minutes":          {[]org.Target{one}, 90 * time.Second, ""},
 		"-1h0m0s is not a duration":                   {[]org.Target{one}, -time.Hour, ""},
-		"is named twice":                              {[]org.Target{one, one}, time.Hour, ""},
+		"play ReadOnly is named twice":                {[]org.Target{one, one}, time.Hour, ""},
 		"the reason has 501 characters":               {[]org.Target{one}, time.Hour, strings.Repeat("é", 501)},
 		"a character that cannot be printed":          {[]org.Target{one}, time.Hour, "a\x1b[2Jb"},
 		"the reason holds a character that cannot be": {[]org.Target{one}, time.Hour, "two\nlines"},

@@ -166,6 +166,10 @@ type sim struct {
 	c      *cloud
 	grants []Grant
 	last   map[string]*audit.Image
+
+	status org.Status // dana's, as AWS says it
+	denied bool       // whether the rules deny everybody now
+	books  map[bool]rules.Set
 }
 
 func (s *sim) apply(c Change, err error) {
@@ -219,9 +223,15 @@ func (s *sim) do(g Grant) {
 	var err error
 	switch task := g.Task(now); task {
 	case Begin:
-		c, call, err = g.Begin(Facts{s.w.person(g.Person.User), s.w.set, s.c.listed(k), s.others(g), s.c.creates(k)}, now)
+		c, call, err = g.Begin(s.facts(g), now)
+		s.apply(c, err)
+		if !call || s.crash("between the intent and the second look") {
+			return
+		}
+		s.meanwhile("after the intent", 9)
+		c, call, err = s.find(g.ID).Attempt(s.facts(g), now)
 	case Recover:
-		c, call, err = g.Recover(s.c.listed(k), s.c.creates(k), now)
+		c, call, err = g.Recover(s.facts(g), now)
 	case Confirm:
 		c, err = g.Confirm(s.c.listed(k), now)
 	case PollCreate:
@@ -258,19 +268,27 @@ func (s *sim) do(g Grant) {
 	}
 	s.apply(c, err)
 	if call {
-		if n := s.find(g.ID); n.State != Granting && n.State != Stuck || n.BegunAt.IsZero() || n.HardEnd.IsZero() {
-			s.t.Fatalf("AWS is called for %s without a recorded intent", g.ID)
-		}
-		if s.crash("between the intent and the call") {
-			return
-		}
-		op, answer := s.c.call(k, true)
-		if s.crash("between the call and its record") {
-			return
-		}
-		c, err = s.find(g.ID).CreateAnswered(op, answer, now)
-		s.apply(c, err)
+		s.create(g)
 	}
+}
+
+func (s *sim) create(g Grant) {
+	k, now := g.Key(), s.c.now
+	if n := s.find(g.ID); n.State != Granting && n.State != Stuck || n.BegunAt.IsZero() || n.HardEnd.IsZero() {
+		s.t.Fatalf("AWS is called for %s without a recorded intent", g.ID)
+	}
+	if s.status != org.StatusEnabled || s.denied || !now.Before(g.ApprovedAt.Add(StartWithin)) {
+		s.t.Fatalf("AWS is called to create %s: dana is %q, denied %v, %s after the approval\n%s", g.ID, s.status, s.denied, now.Sub(g.ApprovedAt), s.story(k))
+	}
+	if s.crash("between the intent and the call") {
+		return
+	}
+	op, answer := s.c.call(k, true)
+	if s.crash("between the call and its record") {
+		return
+	}
+	c, err := s.find(g.ID).CreateAnswered(op, answer, now)
+	s.apply(c, err)
 }
 
 func (s *sim) remove(g Grant) {
@@ -359,6 +377,9 @@ func (s *sim) watch() {
 }
 
 func (s *sim) grant(set string) {
+	if s.status.Gone() || s.denied {
+		s.t.Skip("there is nothing to ask for")
+	}
 	minutes := rapid.SampledFrom([]int{1, 5, 30}).Draw(s.t, "minutes")
 	c, err := Ask(s.w.person("dana"), Wish{[]org.Target{s.w.target("play", set)}, time.Duration(minutes) * time.Minute, ""}, s.w.set, s.c.now, s.w.newID)
 	s.apply(c, err)
@@ -380,7 +401,8 @@ func (s *sim) end() {
 // we are changing at the moment.
 func (s *sim) foreign(set string) {
 	k := Key{Way: Assignment, Person: s.w.person("dana").ID, Target: s.w.target("play", set)}
-	if slices.ContainsFunc(s.grants, func(g Grant) bool { return g.Key() == k && (g.wanted() || g.busy()) }) {
+	begun := func(g Grant) bool { return g.wanted() || g.busy() }
+	if slices.ContainsFunc(s.grants, func(g Grant) bool { return g.Key() == k && begun(g) && !untouched(g) }) {
 		s.t.Skip("a grant of ours is there")
 	}
 	if slices.ContainsFunc(s.c.ops, func(op *operation) bool {
@@ -391,6 +413,11 @@ func (s *sim) foreign(set string) {
 	s.c.put(k, true, "them", s.c.now.Add(-time.Minute)) // what somebody wrote before our listing is in the listing
 	s.c.ops = append(s.c.ops, &operation{seen: Seen{ID: fmt.Sprintf("op-%d", len(s.c.ops)), At: s.c.now, Outcome: Succeeded}, key: k, give: true})
 	s.run()
+}
+
+// untouched reports whether a grant has begun, and AWS certainly took no create of it yet: it was not called, or refused.
+func untouched(g Grant) bool {
+	return g.wanted() && !g.Unsure && g.Create != nil && g.Create.Outcome == NotTaken
 }
 
 // foreignEnd is somebody else who takes back what they gave.
@@ -415,9 +442,14 @@ func TestGrantsKeepTheirPromisesWhateverAWSDoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	none, err := rules.Parse([]rules.File{{Name: "r.yaml", Text: []byte(book + "  - {name: freeze, deny: true, who: {groups: [developers]}}\n")}}, rules.DefaultLongest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	books := map[bool]rules.Set{false: b.In(org.NewMirror(w.o)), true: none.In(org.NewMirror(w.o))}
 	rapid.Check(t, func(t *rapid.T) {
 		fresh := &world{TB: w.TB, o: w.o, set: b.In(org.NewMirror(w.o))}
-		s := &sim{t: t, w: fresh, last: map[string]*audit.Image{}, c: &cloud{
+		s := &sim{t: t, w: fresh, status: org.StatusEnabled, books: books, last: map[string]*audit.Image{}, c: &cloud{
 			t: t, now: start, owner: map[Key]string{}, changed: map[Key]time.Time{}, was: map[Key]bool{}, called: map[Key]time.Time{},
 			lag: time.Duration(rapid.SampledFrom([]int{0, 0, 2, 5}).Draw(t, "lag")) * time.Second,
 		}}
@@ -425,6 +457,7 @@ func TestGrantsKeepTheirPromisesWhateverAWSDoes(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"ask":         func(*rapid.T) { s.grant(set()) },
 			"end":         func(*rapid.T) { s.end() },
+			"directory":   func(*rapid.T) { s.meanwhile("of the directory or the rules", 0) },
 			"foreign":     func(*rapid.T) { s.foreign(set()) },
 			"foreign end": func(*rapid.T) { s.foreignEnd(set()) },
 			"moment":      func(t *rapid.T) { s.pass(time.Duration(rapid.IntRange(100, 5000).Draw(t, "ms")) * time.Millisecond) },

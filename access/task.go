@@ -12,8 +12,8 @@ type Task string
 // [Grant] that is named with it.
 const (
 	Rest        Task = ""
-	Begin       Task = "begin"        // look at the person and the assignment, then Grant.Begin, then create
-	Recover     Task = "recover"      // look at the assignment and at recent creates, then Grant.Recover; it may ask to create again
+	Begin       Task = "begin"        // look at the person and the assignment, then Grant.Begin; the person again, then Grant.Attempt, then create
+	Recover     Task = "recover"      // look at the assignment, at recent creates and at the person, then Grant.Recover, then create if it says so
 	PollCreate  Task = "poll create"  // Grant.CreateSeen
 	Confirm     Task = "confirm"      // look at the assignment, then Grant.Confirm
 	EndNow      Task = "end"          // Grant.Expire

@@ -28,7 +28,7 @@ func person(t testing.TB, m *org.Mirror, user string) org.Person {
 	return p
 }
 
-// Requirements partly S1-30, S1-35, partly S2-37.
+// Requirements partly S1-30, partly S1-35, partly S2-37.
 func TestTheRuleThatAsksLeastDecides(t *testing.T) {
 	m := described(t, organization)
 	s := parsed(t, book).In(m)

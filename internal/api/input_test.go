@@ -58,11 +58,11 @@ func badBodies() map[string]struct {
 		"a comment":           {`{"targets":[` + target + `],"minutes":30 /* long */}`, 400, "not valid JSON"},
 		"not a number":        {`{"targets":[` + target + `],"minutes":NaN}`, 400, "not valid JSON"},
 		"very deep":           {strings.Repeat(`[`, 11000) + strings.Repeat(`]`, 11000), 400, "not valid JSON"},
-		"deep":                {`{"targets":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `}`, 422, "validation failed"},
-		"null":                {`null`, 422, "validation failed"},
-		"a list":              {`[]`, 422, "validation failed"},
-		"nothing in it":       {`{}`, 422, "targets"},
-		"an unknown field":    {`{"targets":[` + target + `],"minutes":30,"minuts":480}`, 422, "minuts"},
+		"deep":                {`{"targets":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `}`, 422, "an object is expected"},
+		"null":                {`null`, 422, "an object is expected"},
+		"a list":              {`[]`, 422, "the body: an object is expected"},
+		"nothing in it":       {`{}`, 422, "the body: targets is missing"},
+		"an unknown field":    {`{"targets":[` + target + `],"minutes":30,"minuts":480}`, 422, "minuts: there is no such member"},
 		"a field in capitals": {`{"targets":[` + target + `],"minutes":30,"Reason":"x"}`, 422, "Reason"},
 		"an unknown field below": {
 			`{"targets":[{"account":"play","permissionSet":"ReadOnly","person":"kim"}],"minutes":30}`, 422, "person",
@@ -80,10 +80,10 @@ func badBodies() map[string]struct {
 		"51 targets":           {`{"targets":[` + many + `],"minutes":30}`, 422, "targets"},
 		"the same one twice":   {`{"targets":[` + target + `,` + target + `],"minutes":30}`, 400, "twice"},
 		"an empty account":     {`{"targets":[{"account":"","permissionSet":"ReadOnly"}],"minutes":30}`, 422, "account"},
-		"a long account":       {`{"targets":[{"account":"` + long + `","permissionSet":"ReadOnly"}],"minutes":30}`, 422, "account"},
+		"a long account":       {`{"targets":[{"account":"` + long + `","permissionSet":"ReadOnly"}],"minutes":30}`, 422, "targets[0].account: at most 100 characters are taken"},
 		"an unknown account":   {`{"targets":[{"account":"plya","permissionSet":"ReadOnly"}],"minutes":30}`, 404, "did you mean"},
 		"an unknown set":       {`{"targets":[{"account":"play","permissionSet":"Readonly"}],"minutes":30}`, 404, "did you mean"},
-		"a long reason":        {`{"targets":[` + target + `],"minutes":30,"reason":"` + long + `"}`, 422, "reason"},
+		"a long reason":        {`{"targets":[` + target + `],"minutes":30,"reason":"` + long + `"}`, 400, "the reason has 501 characters; at most 500 are kept"},
 		"a reason in lines":    {`{"targets":[` + target + `],"minutes":30,"reason":"one\ntwo"}`, 400, "printed"},
 		"a reason that clears the screen": {
 			`{"targets":[` + target + `],"minutes":30,"reason":"\u001b[2J"}`, 400, "printed",
@@ -129,7 +129,6 @@ func badRequests() []badly {
 		{name: "a request's id for a grant", method: "POST", path: "/v1/grants/req-000000/end", body: "{}", status: 422, says: "id"},
 		{name: "approving without a body", method: "POST", path: goodRequest + "/approve", status: 400, says: "request body is required"},
 		{name: "approving with more than a comment", method: "POST", path: goodRequest + "/approve", body: `{"comment":"x","lines":[1]}`, status: 422, says: "lines"},
-		{name: "a long comment", method: "POST", path: goodRequest + "/reject", body: `{"comment":"` + strings.Repeat("x", 501) + `"}`, status: 422, says: "comment"},
 		{name: "a body with a question", method: "GET", path: "/v1/me", body: `{"a":1,"a":2}`, status: 400, says: "not valid JSON"},
 		{name: "a path that is not there", method: "GET", path: "/v1/everything", status: 404, says: "there is nothing at /v1/everything"},
 		{name: "a path without end", method: "GET", path: "/v1/" + long, status: 404, says: "there is nothing at"},
@@ -165,11 +164,33 @@ func TestBadInputIsRefusedRecordedAndChangesNothing(t *testing.T) {
 	}
 }
 
+func TestALongCommentIsRefusedInWords(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.ask("dana").Id
+	before := r.dump()
+	for _, command := range []string{"approve", "reject"} {
+		g := r.raw("kim", "POST", "/v1/requests/"+id+"/"+command, `{"comment":"`+strings.Repeat("x", 501)+`"}`)
+		if p := g.problem(t); g.status != http.StatusBadRequest || p.Detail != "the comment has 501 characters; at most 500 are kept" || p.Hint == nil {
+			t.Errorf("%s: %d %s", command, g.status, g.text)
+		}
+	}
+	r.unchanged(before)
+}
+
 func (r *rig) refuses(b badly) {
 	r.Helper()
 	n := len(r.refusals(0))
 	g := r.raw("dana", b.method, b.path, b.body, b.headers...)
-	if g.problem(r); g.status != b.status || !strings.Contains(g.text, b.says) {
+	if p := g.problem(r); g.status >= 400 && g.status < 500 && p.Hint == nil {
+		r.Errorf("no hint: %s", g.text)
+	}
+	for _, foreign := range []string{"validation failed", "expected ", "map[", "ääää", "property"} {
+		if strings.Contains(strings.ReplaceAll(g.text, "is expected", ""), foreign) {
+			r.Errorf("%q is not in our words: %s", foreign, g.text)
+		}
+	}
+	if g.status != b.status || !strings.Contains(g.text, b.says) {
 		r.Errorf("%d %s\nwant %d %q", g.status, g.text, b.status, b.says)
 	}
 	events := r.refusals(n)

@@ -122,7 +122,7 @@ type Grant struct {
 	ActiveAt       *time.Time `json:"activeAt,omitempty" doc:"When AWS confirmed it"`
 	EndsAt         *time.Time `json:"endsAt,omitempty"`
 	EndedAt        *time.Time `json:"endedAt,omitempty" doc:"When AWS no longer listed it"`
-	LastMinute     *time.Time `json:"lastMinute,omitempty" doc:"When the last session that it makes possible ends"`
+	LastMinute     *time.Time `json:"lastMinute,omitempty" doc:"When the last session that it makes possible ends; absent where the access existed before and stays"`
 	LastMinuteSure bool       `json:"lastMinuteSure" doc:"False while it is being ended: then it is the least that it can be"`
 	Standing       bool       `json:"standing" doc:"The access existed before and stays after it"`
 	EndedBy        string     `json:"endedBy,omitempty"`
@@ -242,6 +242,9 @@ func revision(r broker.Asked) string {
 
 func grantOf(g access.Grant, now time.Time) Grant {
 	last, sure := g.LastMinute(now)
+	if g.Held == access.PreExisting { // nothing ends with it
+		last, sure = time.Time{}, false
+	}
 	v := Grant{
 		ID: g.ID, State: string(g.State), Person: personOf(g.Person), Target: targetOf(g.Target), Request: g.Request, Line: g.Line, Reason: g.Reason, Rule: ruleOf(g.Rule),
 		Minutes: g.Minutes, ApprovedAt: g.ApprovedAt, ActiveAt: moment(g.ActiveAt), EndsAt: moment(g.EndsAt), EndedAt: moment(g.EndedAt),

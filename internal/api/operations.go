@@ -15,7 +15,7 @@ import (
 type AskBody struct {
 	Targets []AskTarget `json:"targets" minItems:"1" maxItems:"50"`
 	Minutes int         `json:"minutes" minimum:"1" maximum:"527040" doc:"How long, counted from when AWS confirms it"`
-	Reason  string      `json:"reason,omitempty" maxLength:"500"`
+	Reason  string      `json:"reason,omitempty" doc:"One line of at most 500 characters"`
 }
 
 // AskTarget names a target.
@@ -26,7 +26,7 @@ type AskTarget struct {
 
 // CommentBody goes with a decision.
 type CommentBody struct {
-	Comment string `json:"comment,omitempty" maxLength:"500"`
+	Comment string `json:"comment,omitempty" doc:"One line of at most 500 characters"`
 }
 
 // RequestPath names a request; huma looks into exported types only.
@@ -219,7 +219,7 @@ func (s *Server) listApprovals(ctx context.Context, _ *struct{}) (*approvalsOutp
 	out := &approvalsOutput{}
 	out.Body.Requests = []Pending{}
 	for _, p := range pending {
-		out.Body.Requests = append(out.Body.Requests, Pending{requestOf(broker.Asked{Request: p.Request}, s.now()), p.Lines})
+		out.Body.Requests = append(out.Body.Requests, Pending{requestOf(p.Asked, s.now()), p.Lines})
 	}
 	return out, err
 }

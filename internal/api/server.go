@@ -180,7 +180,7 @@ func reach(ctx context.Context) {
 
 func (s *Server) malformed(ctx context.Context, w http.ResponseWriter, r *http.Request, status int, why string) {
 	s.broker.Malformed(ctx, what(r), why)
-	s.write(w, &Problem{Status: status, Detail: why})
+	s.write(w, &Problem{Status: status, Detail: why, Hint: "/openapi.json says what is taken"})
 }
 
 func (s *Server) write(w http.ResponseWriter, p *Problem) {
@@ -217,7 +217,10 @@ func (o *outcome) why() string {
 	if err := json.Unmarshal(o.said, &p); err != nil {
 		return http.StatusText(o.status)
 	}
-	return clip(strings.Join(append([]string{p.Detail}, p.Errors...), "; "))
+	if len(p.Errors) > 0 {
+		return clip(strings.Join(p.Errors, "; ")) // the first is the detail
+	}
+	return clip(p.Detail)
 }
 
 // what is how a request that reached no command is called in the record.
@@ -238,7 +241,7 @@ type Problem struct {
 	Status int      `json:"status"`
 	Detail string   `json:"detail" doc:"What is wrong, for people"`
 	Hint   string   `json:"hint,omitempty" doc:"What to do, for people"`
-	Errors []string `json:"errors,omitempty" doc:"What is wrong with single values"`
+	Errors []string `json:"errors,omitempty" doc:"All that is wrong with single values, of which detail is the first"`
 }
 
 func (p *Problem) Error() string { return p.Detail }
@@ -248,20 +251,6 @@ func (p *Problem) GetStatus() int { return p.Status }
 
 // ContentType is what huma asks for.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
-
-func init() {
-	huma.DefaultArrayNullable = false
-	huma.ValidateStrictCasing = true // or "Minutes" beside "minutes" would pass for one key
-	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
-		p := &Problem{Status: status, Title: http.StatusText(status), Detail: message}
-		for _, err := range errs {
-			if err != nil {
-				p.Errors = append(p.Errors, clip(err.Error()))
-			}
-		}
-		return p
-	}
-}
 
 // statuses map the kinds of error that people are told to HTTP.
 var statuses = map[error]int{

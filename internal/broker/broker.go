@@ -246,5 +246,9 @@ func found(err error, kind, id string) error {
 }
 
 func unknown(kind, id string) error {
-	return &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s %s for you", kind, id)}
+	hint := "`sparekey requests` lists what you asked for, `sparekey approvals` what you may decide"
+	if kind == "grant" {
+		hint = "`sparekey grants --all` lists the grants that you may see"
+	}
+	return &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s %s for you", kind, id), Hint: hint}
 }

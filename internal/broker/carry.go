@@ -153,13 +153,13 @@ func (c carrier) looked(ctx context.Context, turn func(g access.Grant, assigned 
 }
 
 func (c carrier) begin(ctx context.Context) error {
-	person, err := c.lookUp(ctx, c.g.Person.ID)
-	if err != nil {
-		return c.hinder(ctx, err)
+	person, gone, err := c.owner(ctx)
+	if err != nil || gone {
+		return err
 	}
-	if person.Status.Gone() {
-		person.User = c.g.Person.User
-		return c.left(ctx, person)
+	approvers, stop, err := c.approvers(ctx)
+	if err != nil || stop {
+		return err
 	}
 	assigned, err := c.assigned(ctx)
 	if err != nil {
@@ -169,28 +169,80 @@ func (c carrier) begin(ctx context.Context) error {
 	if err != nil {
 		return c.hinder(ctx, err)
 	}
-	var must bool
+	must, err := c.decide(ctx, access.Facts{Person: person, Approvers: approvers, Assigned: assigned, Creates: creates}, access.Grant.Begin)
+	if err != nil || !must {
+		return err
+	}
+	return c.attempt(ctx, approvers)
+}
+
+// attempt comes after the intent: it looks at the person once more, right before AWS is called (design rule 3).
+func (c carrier) attempt(ctx context.Context, approvers []org.Person) error {
+	if err := c.Store.View(ctx, func(tx *store.Tx) (err error) { c.g, err = tx.Grant(c.g.ID); return err }); err != nil {
+		return err
+	}
+	person, gone, err := c.owner(ctx)
+	if err != nil || gone {
+		return err
+	}
+	return c.createIf(ctx, access.Facts{Person: person, Approvers: approvers}, access.Grant.Attempt)
+}
+
+// decide runs a transition that says whether AWS is to be called, and reports what it says.
+func (c carrier) decide(ctx context.Context, f access.Facts, turn func(access.Grant, access.Facts, time.Time) (access.Change, bool, error)) (must bool, err error) {
 	err = c.turn(ctx, func(tx *store.Tx, g access.Grant) (change access.Change, err error) {
-		others, err := c.others(tx)
-		if err != nil {
+		if f.Others, err = c.others(tx); err != nil {
 			return change, err
 		}
-		facts := access.Facts{Person: mirrored(person, g), Rules: c.rules(), Assigned: assigned, Others: others, Creates: creates}
-		change, must, err = g.Begin(facts, c.Now())
+		f.Rules = c.rules()
+		change, must, err = turn(g, f, c.Now())
 		return change, err
 	})
+	return must && err == nil, err
+}
+
+// createIf calls AWS to create if a transition says so.
+func (c carrier) createIf(ctx context.Context, f access.Facts, turn func(access.Grant, access.Facts, time.Time) (access.Change, bool, error)) error {
+	must, err := c.decide(ctx, f, turn)
 	if err != nil || !must {
 		return err
 	}
 	return c.create(ctx)
 }
 
-// mirrored gives a person the name that the grant knows, where the directory left it out.
-func mirrored(p org.Person, g access.Grant) org.Person {
-	if p.User == "" {
-		p.User = g.Person.User
+// owner is the grant's person as the directory describes them at this moment. Somebody who has gone is let go of, which
+// ends the grant; when the directory does not answer, the grant is hindered: gone is true in both cases.
+func (c carrier) owner(ctx context.Context) (p org.Person, gone bool, err error) {
+	p, err = c.lookUp(ctx, c.g.Person)
+	switch {
+	case err != nil:
+		return p, true, c.hinder(ctx, err)
+	case p.Status.Gone():
+		return p, true, c.left(ctx, p)
 	}
-	return p
+	return p, false, nil
+}
+
+// approvers are those who approved the grant, as the directory describes them at this moment. stop is true when it does not
+// answer or does not say whether one is enabled, and the grant is hindered.
+func (c carrier) approvers(ctx context.Context) (all []org.Person, stop bool, err error) {
+	for _, a := range c.g.Approvals {
+		p, err := c.lookUp(ctx, a.By)
+		if err == nil && p.Status == org.StatusUnknown {
+			err = fmt.Errorf("AWS does not say whether %s, who approved it, is enabled", p.User)
+		}
+		if err != nil {
+			return nil, true, c.hinder(ctx, err)
+		}
+		if p.Status.Gone() {
+			err = c.left(ctx, p)
+		}
+		if err != nil {
+			return nil, true, err
+		}
+		all = append(all, p)
+	}
+	return all, false, nil
 }
 
 // createsIfLeftover lists recent creates when only they can tell whose an assignment is.
@@ -222,19 +274,25 @@ func (c carrier) recover(ctx context.Context) error {
 	if err != nil {
 		return c.hinder(ctx, err)
 	}
-	creates, err := c.creates(ctx)
+	var others []access.Grant
+	if err := c.Store.View(ctx, func(tx *store.Tx) (err error) { others, err = c.others(tx); return err }); err != nil {
+		return err
+	}
+	creates, err := c.creates(ctx, others...)
 	if err != nil {
 		return c.hinder(ctx, err)
 	}
-	var must bool
-	err = c.turn(ctx, func(_ *store.Tx, g access.Grant) (change access.Change, err error) {
-		change, must, err = g.Recover(assigned, creates, c.Now())
-		return change, err
-	})
-	if err != nil || !must {
-		return err
+	f := access.Facts{Assigned: assigned, Creates: creates}
+	if c.g.End == nil { // an end asks nobody
+		var stop bool
+		if f.Approvers, stop, err = c.approvers(ctx); err != nil || stop {
+			return err
+		}
+		if f.Person, stop, err = c.owner(ctx); err != nil || stop {
+			return err
+		}
 	}
-	return c.create(ctx)
+	return c.createIf(ctx, f, access.Grant.Recover)
 }
 
 // poll asks how an operation goes on.

@@ -114,8 +114,13 @@ func target(m *org.Mirror, n Names) (org.Target, error) {
 
 func nameless(kind, name string, known []string) error {
 	p := &access.Problem{Kind: access.ErrUnknown, Message: fmt.Sprintf("there is no %s called %q", kind, name)}
-	if near := strict.Nearest(name, known); near != "" {
+	switch near := strict.Nearest(name, known); {
+	case near != "":
 		p.Hint = fmt.Sprintf("did you mean %q?", near)
+	case kind == "person":
+		p.Hint = "write the user name as the directory has it, or the person's id"
+	default:
+		p.Hint = "`sparekey access list` shows what you may ask for"
 	}
 	return p
 }
@@ -133,19 +138,19 @@ func accountIDs(accounts []org.Account) string {
 
 // Approve is the caller's yes to every line of the request that the caller may decide.
 func (b *Broker) Approve(ctx context.Context, id, comment string) (access.Request, error) {
-	return b.decide(ctx, "approve", id, func(r access.Request, by org.Person, set rules.Set) (access.Change, error) {
-		return r.Approve(by, comment, set, b.Now())
+	return b.decide(ctx, "approve", id, func(r access.Request, by org.Person, set rules.Set, earlier []org.Person) (access.Change, error) {
+		return r.Approve(by, comment, set, b.Now(), earlier...)
 	})
 }
 
 // Reject is the caller's no to every line of the request that the caller may decide.
 func (b *Broker) Reject(ctx context.Context, id, comment string) (access.Request, error) {
-	return b.decide(ctx, "reject", id, func(r access.Request, by org.Person, set rules.Set) (access.Change, error) {
+	return b.decide(ctx, "reject", id, func(r access.Request, by org.Person, set rules.Set, _ []org.Person) (access.Change, error) {
 		return r.Reject(by, comment, set, b.Now())
 	})
 }
 
-func (b *Broker) decide(ctx context.Context, command, id string, turn func(access.Request, org.Person, rules.Set) (access.Change, error)) (access.Request, error) {
+func (b *Broker) decide(ctx context.Context, command, id string, turn func(access.Request, org.Person, rules.Set, []org.Person) (access.Change, error)) (access.Request, error) {
 	r, err := func() (access.Request, error) {
 		known, err := b.person(ctx)
 		if err != nil {
@@ -158,13 +163,19 @@ func (b *Broker) decide(ctx context.Context, command, id string, turn func(acces
 		if err := b.mayRead(ctx, known, id); err != nil && b.mayRead(ctx, by, id) != nil {
 			return access.Request{}, err
 		}
+		var earlier []org.Person
+		if command == "approve" {
+			if earlier, err = b.earlier(ctx, id, by); err != nil {
+				return access.Request{}, err
+			}
+		}
 		set := b.rules()
 		c, err := b.update(ctx, func(tx *store.Tx) (access.Change, error) {
 			r, err := tx.Request(id)
 			if err != nil {
 				return access.Change{}, err
 			}
-			return turn(r, by, set)
+			return turn(r, by, set, earlier)
 		})
 		if err != nil {
 			return access.Request{}, found(err, "request", id)
@@ -177,6 +188,36 @@ func (b *Broker) decide(ctx context.Context, command, id string, turn func(acces
 	return r, nil
 }
 
+// earlier are those who approved pending lines of the request before, as the directory describes them at this moment: a yes
+// counts only while whoever gave it still may.
+func (b *Broker) earlier(ctx context.Context, id string, by org.Person) (all []org.Person, err error) {
+	var r access.Request
+	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { r, err = tx.Request(id); return err }); err != nil {
+		return nil, found(err, "request", id)
+	}
+	seen := map[org.PersonID]bool{by.ID: true}
+	for _, l := range r.Lines {
+		for _, a := range l.Approvals {
+			if l.State != access.Pending || seen[a.By.ID] {
+				continue
+			}
+			seen[a.By.ID] = true
+			p, err := b.lookUp(ctx, a.By)
+			if err != nil {
+				b.Log.Error("a person who approved before could not be looked up", "person", a.By.User, "error", err)
+				return nil, &access.Problem{Kind: access.ErrUnavailable, Message: fmt.Sprintf("AWS does not say at the moment whether %s, who approved before you, still may", a.By.User), Hint: "try again in a moment"}
+			}
+			if p.Status.Gone() {
+				if err := b.left(ctx, p); err != nil {
+					b.Log.Error("a person who left could not be let go of", "person", p.User, "error", err)
+				}
+			}
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
 // live is the caller as the directory describes them at this moment: who may approve is resolved at the click.
 func (b *Broker) live(ctx context.Context) (org.Person, error) {
 	by, err := b.person(ctx)
@@ -186,13 +227,10 @@ func (b *Broker) live(ctx context.Context) (org.Person, error) {
 	if _, err := b.ready(); err != nil {
 		return by, err
 	}
-	now, err := b.lookUp(ctx, by.ID)
+	now, err := b.lookUp(ctx, access.Named{ID: by.ID, User: by.User})
 	if err != nil {
 		b.Log.Error("a person who decides could not be looked up", "person", by.User, "error", err)
 		return by, &access.Problem{Kind: access.ErrUnavailable, Message: "AWS does not say at the moment whether you may still decide", Hint: "try again in a moment"}
-	}
-	if now.User == "" {
-		now.User = by.User
 	}
 	if now.Status.Gone() {
 		if err := b.left(ctx, now); err != nil {
@@ -256,5 +294,7 @@ func (b *Broker) End(ctx context.Context, id, why string) (access.Grant, error) 
 	if err != nil {
 		return access.Grant{}, b.refuse(ctx, "end", audit.Subject{Kind: "grant", ID: id}, found(err, "grant", id))
 	}
-	return g, nil
+	one := []access.Grant{g}
+	b.lengthen(one)
+	return one[0], nil
 }

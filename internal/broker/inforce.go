@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -160,18 +161,18 @@ func (b *Broker) letGo(ctx context.Context, suspect func(org.PersonID) bool) err
 	if !b.rules().Ready() {
 		return nil
 	}
-	concerned := map[org.PersonID]bool{}
+	concerned := map[org.PersonID]access.Named{}
 	err := b.Store.View(ctx, func(tx *store.Tx) error {
 		requests, err := tx.OpenRequests()
 		if err != nil {
 			return err
 		}
 		for _, r := range requests {
-			concerned[r.Requester.ID] = true
+			concerned[r.Requester.ID] = r.Requester
 		}
 		grants, err := tx.LiveGrants()
 		for _, g := range grants {
-			concerned[g.Person.ID] = true
+			concerned[g.Person.ID] = g.Person
 		}
 		return err
 	})
@@ -179,14 +180,14 @@ func (b *Broker) letGo(ctx context.Context, suspect func(org.PersonID) bool) err
 		return err
 	}
 	var failed []error
-	for id := range concerned {
+	for id, who := range concerned {
 		if !suspect(id) {
 			continue
 		}
 		if err := b.looks.Wait(ctx); err != nil {
 			return err
 		}
-		p, err := b.lookUp(ctx, id)
+		p, err := b.lookUp(ctx, who)
 		if err == nil && p.Status.Gone() {
 			err = b.left(ctx, p)
 		}
@@ -197,14 +198,16 @@ func (b *Broker) letGo(ctx context.Context, suspect func(org.PersonID) bool) err
 	return errors.Join(failed...)
 }
 
-// lookUp reads a person live, within the time that a call may take.
-func (b *Broker) lookUp(ctx context.Context, id org.PersonID) (org.Person, error) {
+// lookUp reads a person live, within the time that a call may take. The directory has no name any more for somebody who was
+// removed; they keep the one by which they were known.
+func (b *Broker) lookUp(ctx context.Context, who access.Named) (org.Person, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.CallTimeout)
 	defer cancel()
-	p, err := b.Directory.Person(ctx, id)
+	p, err := b.Directory.Person(ctx, who.ID)
 	if err != nil {
-		return p, fmt.Errorf("looking up %s: %w", id, err)
+		return p, fmt.Errorf("looking up %s: %w", who.User, err)
 	}
+	p.User = cmp.Or(p.User, who.User, string(who.ID))
 	return p, nil
 }
 

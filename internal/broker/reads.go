@@ -93,7 +93,7 @@ func (f OfferFilter) matches(o rules.Offer) bool {
 
 // Pending is a request with the lines that the caller may decide, by number.
 type Pending struct {
-	access.Request
+	Asked
 	Lines []int
 }
 
@@ -114,7 +114,7 @@ func (b *Broker) Approvals(ctx context.Context) ([]Pending, error) {
 	var mine []Pending
 	for _, r := range open {
 		if lines := r.Decidable(by, set, now); len(lines) > 0 {
-			mine = append(mine, Pending{r, lines})
+			mine = append(mine, Pending{Asked{Request: r, Able: b.able(r)}, lines})
 		}
 	}
 	return mine, nil
@@ -146,6 +146,7 @@ func (b *Broker) Request(ctx context.Context, id string) (Asked, error) {
 			}
 			asked.Able = b.able(asked.Request)
 			asked.Grants, err = tx.GrantsOfRequest(id)
+			b.lengthen(asked.Grants)
 			return err
 		})
 	}
@@ -159,15 +160,18 @@ func (b *Broker) Request(ctx context.Context, id string) (Asked, error) {
 type Asked struct {
 	access.Request
 	Grants []access.Grant
-	Able   map[int]int // by the number of a pending line: how many people could approve it now
+	Able   map[int]int // by the number of a pending line: how many people could approve it now and have not
 }
 
-// able counts who could approve the pending lines of a request.
+// able counts who could approve the pending lines of a request and have not yet.
 func (b *Broker) able(r access.Request) map[int]int {
 	counts, set := map[int]int{}, b.rules()
 	for _, l := range r.Lines {
 		if l.State == access.Pending {
-			counts[l.Number] = len(set.Approvers(l.Needs, r.Requester.ID))
+			more := slices.DeleteFunc(set.Approvers(l.Needs, r.Requester.ID), func(p org.Person) bool {
+				return slices.ContainsFunc(l.Approvals, func(a access.Approval) bool { return a.By.ID == p.ID })
+			})
+			counts[l.Number] = len(more)
 		}
 	}
 	return counts
@@ -190,6 +194,7 @@ func (b *Broker) Requests(ctx context.Context, most int) ([]Asked, error) {
 			if err != nil {
 				return err
 			}
+			b.lengthen(grants)
 			asked = append(asked, Asked{r, grants, b.able(r)})
 		}
 		return nil
@@ -226,7 +231,24 @@ func (b *Broker) Grants(ctx context.Context, f GrantFilter) ([]access.Grant, err
 	grants = slices.DeleteFunc(grants, func(g access.Grant) bool {
 		return !f.Ended && !g.Live() || g.MayEnd(by) != "" && !b.sees(by)
 	})
-	return grants[:min(len(grants), f.Most)], err
+	grants = grants[:min(len(grants), f.Most)]
+	b.lengthen(grants)
+	return grants, err
+}
+
+// lengthen has grants say how long sessions live now, where a permission set's sessions were made longer since it was asked
+// for: AWS takes the length of the moment at which somebody signs in, and nobody may be told a last minute that is too early.
+func (b *Broker) lengthen(grants []access.Grant) {
+	set := b.rules()
+	if !set.Ready() {
+		return
+	}
+	for i := range grants {
+		t := &grants[i].Target
+		if s, ok := set.Organization().PermissionSet(t.PermissionSet); ok {
+			t.SessionMinutes = max(t.SessionMinutes, int(s.Session.Minutes()))
+		}
+	}
 }
 
 // Question asks why somebody may have something, or may not.

@@ -149,6 +149,9 @@ func (f asking) body() (client.AskBody, error) {
 
 func (a *app) request(ctx context.Context, f asking) error {
 	body, err := f.body()
+	if err == nil && f.most != 0 && !f.wait {
+		err = usage("add --wait, or leave --timeout out", "--timeout says how long --wait waits, and nothing waits here")
+	}
 	if err != nil {
 		return err
 	}
@@ -160,7 +163,7 @@ func (a *app) request(ctx context.Context, f asking) error {
 	if err != nil {
 		return err
 	}
-	p := &progress{app: a}
+	p := &progress{app: a, waits: f.wait}
 	if a.output == "text" {
 		p.show(asked)
 	}

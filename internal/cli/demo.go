@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +28,7 @@ func (a *app) demoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "demo", Short: "Run Sparekey on a simulated organization", Args: none,
 		Long: "Run Sparekey on a simulated organization: 60 accounts, 12 permission sets, 80 people. It needs no AWS account, no configuration\n" +
-			"and no network, listens on this machine only, and leaves nothing behind when it ends (Ctrl-C).",
+			"and no network, listens on this machine only, and leaves nothing behind when it ends (Ctrl-C, or its terminal\nis closed). SIGUSR1 reloads its rules.",
 		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), listen) },
 	}
 	c.Flags().StringVar(&listen, "listen", config.DefaultListen, "address and port of the server; on this machine only")
@@ -38,7 +40,12 @@ func (a *app) demo(ctx context.Context, listen string) error {
 		return err
 	}
 	if running, err := demo.Find(); err == nil && running.Alive() {
-		return &failure{exitFailed, "a demo is running already at " + running.Address, "speak to it with --as, or end it with Ctrl-C where it was started"}
+		return &failure{exitFailed, "a demo is running already at " + running.Address, fmt.Sprintf("speak to it with --as, or end it with Ctrl-C where it was started, or with kill %d", running.PID)}
+	}
+	if !signal.Ignored(syscall.SIGHUP) { // the end of its terminal ends it, unless nohup was asked for
+		hung, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+		ctx = hung
 	}
 	l, err := listenHere(listen)
 	if err != nil {
@@ -59,8 +66,16 @@ func (a *app) demo(ctx context.Context, listen string) error {
 		s.store.Close()
 		return err
 	}
-	a.script(d, address)
-	defer reloading(ctx, s)()
+	defer reloading(ctx, s, syscall.SIGUSR1)()
+	if a.output == "json" {
+		err = a.json(d.Running(address))
+	} else {
+		a.script(d, address)
+	}
+	if err != nil {
+		s.store.Close()
+		return err
+	}
 	return s.run(ctx, l)
 }
 
@@ -102,7 +117,7 @@ func (a *app) script(d *demo.Demo, address string) {
 
   server   %s
   AWS      %s  (simulated: %d accounts, %d permission sets, %d people)
-  rules    %s  (edit them; kill -HUP %d reloads)
+  rules    %s  (edit them; kill -USR1 %d reloads)
 
 In a second terminal:
 

@@ -62,6 +62,8 @@ func (a *app) holdsNothing(all, ended bool) {
 func (a *app) grantRow(g client.Grant, list client.GrantsOutputBody) []string {
 	end, last := "", ""
 	switch {
+	case g.Standing:
+		end = "stays"
 	case g.EndedAt != nil:
 		end = clock(*g.EndedAt, list.Now)
 	case g.EndsAt != nil:
@@ -124,7 +126,9 @@ func (a *app) endCommand() *cobra.Command {
 				return a.json(g)
 			}
 			fmt.Fprintf(a.out, "%-9s  %s  %s %s\n", g.State, g.Id, plain(g.Target.AccountName), plain(g.Target.PermissionSet))
-			if g.LastMinute != nil {
+			if g.Standing {
+				fmt.Fprintf(a.out, "%-9s  the access existed before and stays\n", "")
+			} else if g.LastMinute != nil {
 				fmt.Fprintf(a.out, "%-9s  sessions that are open may last until %s\n", "", clock(*g.LastMinute, *g.LastMinute))
 			}
 			return nil

@@ -137,8 +137,8 @@ func cmdAwaitSaid(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	takesArgs(ts, neg, false, args, 2, "signal NAME INT|TERM|HUP")
-	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}
+	takesArgs(ts, neg, false, args, 2, "signal NAME INT|TERM|HUP|USR1")
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1}
 	ts.Check(running(ts, args[0]).Process.Signal(signals[args[1]]))
 }
 

@@ -10,7 +10,8 @@ import (
 // progress tells the story of a request as it happens, each part once.
 type progress struct {
 	*app
-	told map[string]bool
+	waits bool // somebody follows it as it goes on
+	told  map[string]bool
 }
 
 // say tells a part of the story, unless it was told.
@@ -85,7 +86,13 @@ func (p *progress) grant(about string, g client.Grant) {
 		p.say(about, "failed", "%s", plain(*g.Failure))
 	}
 	switch g.State {
-	case client.GrantStateWaiting, client.GrantStateGranting:
+	case client.GrantStateWaiting:
+		if g.Trouble != nil {
+			p.say(about, "waiting", "%s; trying again", plain(*g.Trouble))
+		} else if !p.waits { // who follows it sees what comes next
+			p.say(about, "AWS", "is asked next")
+		}
+	case client.GrantStateGranting:
 		p.say(about, "AWS", "creating the assignment …")
 		if g.Trouble != nil {
 			p.say(about, "", "%s; trying again", plain(*g.Trouble))
@@ -93,6 +100,9 @@ func (p *progress) grant(about string, g client.Grant) {
 	case client.GrantStateStuck:
 		p.say(about, "stuck", "AWS has not confirmed it for ten minutes; still trying")
 	case client.GrantStateActive:
+		if p.waits { // between two looks that may have passed
+			p.say(about, "AWS", "creating the assignment …")
+		}
 		p.say(about, "AWS", "confirmed after %s", span(g.ActiveAt.Sub(g.ApprovedAt)))
 		p.say(about, "live", "%s   %s", liveUntil(g), g.Id)
 	case client.GrantStateFailed:
@@ -107,12 +117,12 @@ func (p *progress) grant(about string, g client.Grant) {
 
 // liveUntil says when access ends, and when the last session that it makes possible does.
 func liveUntil(g client.Grant) string {
+	if g.Standing {
+		return "the access existed before and stays; the grant is over at " + clock(*g.EndsAt, *g.ActiveAt)
+	}
 	text := "until " + clock(*g.EndsAt, *g.ActiveAt)
 	if g.LastMinute != nil {
 		text += fmt.Sprintf(" (sessions may last until %s)", clock(*g.LastMinute, *g.ActiveAt))
-	}
-	if g.Standing {
-		text += "; the access existed before and stays"
 	}
 	return text
 }

@@ -136,8 +136,10 @@ func problem(status int, text []byte) error {
 	}
 	message := plainLines(p.Detail)
 	if p.Errors != nil {
-		for _, e := range *p.Errors {
-			message += "\n  " + plain(e)
+		for i, e := range *p.Errors {
+			if i > 0 || e != p.Detail {
+				message += "\n  " + plain(e)
+			}
 		}
 	}
 	hint := ""

@@ -176,6 +176,9 @@ func (a *app) rulesExampleCommand() *cobra.Command {
 			if err := demo.WriteRules(args[0]); err != nil {
 				return err
 			}
+			if a.output == "json" {
+				return a.json(map[string]string{"folder": args[0]})
+			}
 			a.note("the example rules are in %s; `sparekey rules test %s` runs their tests", args[0], args[0])
 			return nil
 		},

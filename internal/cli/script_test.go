@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 //	start NAME REGEXP COMMAND…         run a command in the background and wait until it has said this; what the expression's
 //	                                   groups found is in $NAME_1, $NAME_2 and so on
 //	await-said NAME REGEXP             wait until it has said this, after what was waited for before
-//	signal NAME SIGNAL                 send it INT, TERM or HUP
+//	signal NAME SIGNAL                 send it INT, TERM, HUP or USR1
 //	finish NAME CODE                   wait for its end; its output is then that of the last command
 //	said NAME                          make what it has said so far the output that is looked at
 //	until-ready [PERSON]               wait until the server of $SPAREKEY_URL, or the demo, has read the organization

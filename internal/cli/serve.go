@@ -45,7 +45,7 @@ func (a *app) serveCommand() *cobra.Command {
 				return fmt.Errorf("listening: %w", err)
 			}
 			log.Info("serving", "address", l.Addr().String(), "version", version())
-			defer reloading(c.Context(), s)()
+			defer reloading(c.Context(), s, syscall.SIGHUP)()
 			return s.run(c.Context(), l)
 		},
 	}
@@ -53,18 +53,18 @@ func (a *app) serveCommand() *cobra.Command {
 	return c
 }
 
-// reloading reloads the rules at every SIGHUP, until what it returns is called.
-func reloading(ctx context.Context, s *server) (stop func()) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
+// reloading reloads the rules at every signal of a kind, until what it returns is called.
+func reloading(ctx context.Context, s *server, kind os.Signal) (stop func()) {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, kind)
 	go func() {
-		for range hup {
+		for range told {
 			s.reload(ctx)
 		}
 	}()
 	return func() {
-		signal.Stop(hup)
-		close(hup)
+		signal.Stop(told)
+		close(told)
 	}
 }
 

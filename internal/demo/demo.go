@@ -119,9 +119,16 @@ func (d *Demo) fill() error {
 // RulesFolder is where the demo's rules lie, to be edited.
 func (d *Demo) RulesFolder() string { return d.Config.Rules.Text }
 
+// Running says where the demo is, without the tokens of its people.
+func (d *Demo) Running(address string) Running {
+	return Running{Address: address, PID: os.Getpid(), Rules: d.RulesFolder(), AWS: d.Endpoint}
+}
+
 // Announce leaves the address and the tokens for the command line.
 func (d *Demo) Announce(address string) error {
-	remove, err := leave(Running{address, d.Tokens, d.Endpoint})
+	running := d.Running(address)
+	running.Tokens = d.Tokens
+	remove, err := leave(running)
 	if err == nil {
 		d.remove = remove
 	}

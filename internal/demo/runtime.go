@@ -20,7 +20,9 @@ import (
 // Running is what a running demo leaves for the command line: where it is, and how to be each of its people.
 type Running struct {
 	Address string            `json:"address"` // URL of the server
-	Tokens  map[string]string `json:"tokens"`  // by user name
+	PID     int               `json:"pid"`
+	Rules   string            `json:"rules"`            // the folder
+	Tokens  map[string]string `json:"tokens,omitempty"` // by user name
 	AWS     Endpoint          `json:"aws"`
 }
 

@@ -67,7 +67,11 @@ func mortal(text string) error {
 	if err != nil {
 		return err
 	}
-	clock, log := &farClock{url: t.Clock}, slog.New(slog.NewTextHandler(os.Stderr, nil))
+	life, err := strconv.Atoi(os.Getenv("SPAREKEY_LIFE"))
+	if err != nil {
+		return err
+	}
+	clock, log := &farClock{url: t.Clock, life: life}, slog.New(slog.NewTextHandler(os.Stderr, nil))
 	center := aws.NewCenter(connection, t.Instance, t.IdentityStore)
 	b, err := broker.New(broker.Parts{
 		Store: s, Ways: map[access.Way]broker.Way{access.Assignment: aws.NewAssignments(connection, center)}, Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
@@ -98,6 +102,7 @@ func mortal(text string) error {
 // farClock is the test's clock, asked over HTTP. Whoever waits on it is the lane, which tells so how much it has in hand.
 type farClock struct {
 	url  string
+	life int // which process this is; the machine may use a dead one's number again
 	lane *lane
 	rest int // how often the lane went to rest
 }
@@ -124,7 +129,7 @@ func (c *farClock) Now() time.Time { return time.UnixMilli(c.get("/now")) }
 
 func (c *farClock) After(d time.Duration) <-chan time.Time {
 	c.rest++
-	path := fmt.Sprintf("/after?ms=%d&process=%d&rest=%d&carrying=%d", d.Milliseconds(), os.Getpid(), c.rest, len(c.lane.carrying))
+	path := fmt.Sprintf("/after?ms=%d&process=%d&rest=%d&carrying=%d", d.Milliseconds(), c.life, c.rest, len(c.lane.carrying))
 	fires := make(chan time.Time, 1)
 	go func() { fires <- time.UnixMilli(c.get(path)) }()
 	return fires
@@ -240,16 +245,17 @@ func counted(operation string) bool {
 // mortals are the processes of one life.
 type mortals struct {
 	*rig.Rig
-	reaper  *reaper
-	rests   *rests
-	task    string
-	process int
-	dead    chan struct{}
+	reaper *reaper
+	rests  *rests
+	task   string
+	life   int // the number of the process that lives
+	dead   chan struct{}
 }
 
 func newMortals(t *testing.T, address string) *mortals {
 	r := rig.New(t, address, sandbox.Behaviour{})
-	m := &mortals{Rig: r, reaper: &reaper{box: r.Box, at: -1}, rests: serveClock(t, r.Clock)}
+	r.Sandboxed(sandbox.Behaviour{}, r.Foreign()...)
+	m := &mortals{Rig: r, reaper: &reaper{box: r, at: -1}, rests: serveClock(t, r.Clock)}
 	s := httptest.NewServer(m.reaper)
 	t.Cleanup(func() {
 		s.CloseClientConnections()
@@ -275,7 +281,8 @@ func newMortals(t *testing.T, address string) *mortals {
 func (m *mortals) born() {
 	m.Helper()
 	c := exec.Command(os.Args[0], "-test.run=^$")
-	c.Env = append(os.Environ(), "SPAREKEY_MORTAL="+m.task)
+	m.life++
+	c.Env = append(os.Environ(), "SPAREKEY_MORTAL="+m.task, fmt.Sprintf("SPAREKEY_LIFE=%d", m.life))
 	c.Stderr = m.Log
 	out, err := c.StdoutPipe()
 	if err == nil {
@@ -294,15 +301,15 @@ func (m *mortals) born() {
 		})
 	}
 	m.Cleanup(kill)
-	m.process, m.dead, m.reaper.kill = c.Process.Pid, dead, kill
+	m.dead, m.reaper.kill = dead, kill
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "alive\n" {
 		m.Fatalf("the process said %q, %v\n%s", line, err, m.Log)
 	}
 }
 
 // live moves the clock on while a process lives and its lane waits for the clock, until something is true; false when the
-// process has died.
-func (m *mortals) live(most time.Duration, is func() bool) bool {
+// process has died. At each step of the clock what must hold is watched.
+func (m *mortals) live(most time.Duration, is func() bool, watch ...func()) bool {
 	m.Helper()
 	patience := time.NewTimer(60 * time.Second)
 	defer patience.Stop()
@@ -310,7 +317,10 @@ func (m *mortals) live(most time.Duration, is func() bool) bool {
 		if !m.Clock.Now().Before(end) {
 			m.Fatalf("it does not happen within %s\n%s", most, m.Log)
 		}
-		if m.rests.idle(m.process) {
+		if m.rests.idle(m.life) {
+			for _, w := range watch {
+				w()
+			}
 			m.Clock.Advance(m.step())
 			continue
 		}
@@ -339,36 +349,38 @@ func (m *mortals) step() time.Duration {
 	return 300 * time.Millisecond
 }
 
-// die lets a grant live its life, with one death at the n-th call, and reports whether there was such a call.
-func (m *mortals) die(n int, after bool, away time.Duration) bool {
+// die lets a grant live its life, with one death at the n-th call, and reports whether there was such a call. While nobody
+// lives, meanwhile may happen.
+func (m *mortals) die(n int, after bool, away time.Duration, meanwhile ...func()) bool {
 	m.Helper()
 	m.reaper.passed, m.reaper.at, m.reaper.after, m.reaper.operation = 0, n, after, ""
-	id := m.Ask("dana", "play PowerUser").Lines[0].Grant
-	over := func() bool { return m.Grant(id).Over() }
+	l := m.Live()
+	over := func() bool { return m.Grant(l.ID).Over() }
 	m.born()
-	died := !m.live(3*time.Hour, over)
-	given := m.Box.Assigned(m.Assignment("dana", "play", "PowerUser"))
-	if g := m.Grant(id); given && g.BegunAt.IsZero() || g.State == access.Active && g.ActiveAt.IsZero() {
-		m.Fatalf("killed at %s: access %v, recorded %s", m.reaper.operation, given, rig.Story(g))
-	}
+	died := !m.live(3*time.Hour, over, l.Watch)
+	l.Watch()
 	m.reaper.at = -1
 	if died {
+		for _, do := range meanwhile {
+			do()
+		}
 		m.Clock.Advance(away)
 		m.born()
-		m.live(3*time.Hour, over)
+		m.live(3*time.Hour, over, l.Watch)
 	}
 	m.reaper.kill()
-	g := m.Grant(id)
-	if !g.Over() || m.Box.Assigned(m.Assignment("dana", "play", "PowerUser")) {
-		m.Fatalf("killed at %s (after: %v): %s, access %v", m.reaper.operation, after, rig.Story(g), m.Box.Assigned(m.Assignment("dana", "play", "PowerUser")))
+	l.Watch()
+	g := l.Grant
+	if !g.Over() || m.Box.Assigned(l.Assignment) {
+		m.Fatalf("killed at %s (after: %v): %s, access %v", m.reaper.operation, after, rig.Story(g), m.Box.Assigned(l.Assignment))
 	}
-	if g.State != access.Verified && away < access.StartWithin {
+	if g.State != access.Verified && away < access.StartWithin && len(meanwhile) == 0 {
 		m.Errorf("killed at %s (after: %v): %s", m.reaper.operation, after, rig.Story(g))
 	}
 	if g.State == access.Verified && (g.ActiveAt.IsZero() != g.EndsAt.IsZero() || g.EndsAt.After(g.HardEnd)) {
 		m.Errorf("killed at %s (after: %v): %s", m.reaper.operation, after, rig.Story(g))
 	}
-	m.Chained(id, g)
+	m.Chained(l.ID, g)
 	return died
 }
 
@@ -394,6 +406,36 @@ func TestAProcessKilledBetweenEachTwoDurableSteps(t *testing.T) {
 	}
 	if deaths["ListAccountAssignments"] < 5 {
 		t.Errorf("listings come before the start, after it, before the end, after it and twice later: %v", deaths)
+	}
+}
+
+// TestAPersonWhoIsDisabledWhileEverythingIsDeadGetsNothing kills the process before and after each call of a start; dana is
+// disabled before another goes on.
+func TestAPersonWhoIsDisabledWhileEverythingIsDeadGetsNothing(t *testing.T) {
+	t.Parallel()
+	m := newMortals(t, rig.Engines["SQLite"](t))
+	looks := 0
+	for n := 0; m.reaper.operation != "DescribeAccountAssignmentCreationStatus"; n++ {
+		for _, after := range []bool{false, true} {
+			m.Sandboxed(sandbox.Behaviour{}, m.Foreign()...)
+			if err := m.Broker.Refresh(m.As("sparekey")); err != nil {
+				t.Fatal(err)
+			}
+			var before int
+			creates := func() int { return strings.Count(strings.Join(m.Calls(), " "), "CreateAccountAssignment") }
+			if !m.die(n, after, time.Second, func() { before = creates(); m.Says("dana", org.StatusDisabled) }) {
+				t.Fatalf("there is no call %d", n)
+			}
+			if late := creates() - before; late > 0 {
+				t.Errorf("killed at %s, call %d (after: %v): %d creates for somebody who is disabled", m.reaper.operation, n, after, late)
+			}
+			if m.reaper.operation == "DescribeUser" {
+				looks++
+			}
+		}
+	}
+	if looks != 4 {
+		t.Errorf("%d deaths at a look-up of the person, not before and after each of two", looks)
 	}
 }
 

@@ -163,6 +163,7 @@ func overlaps(box *sandbox.Sandbox) (all, account int) {
 func TestTheLaneKeepsWithinAWSsQuotasAndEndsBeforeItStarts(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		r.Describe(many(24), sandbox.Behaviour{AssignmentTakes: 10 * time.Second})
+		r.Together()
 		k := keep(t, r, "one", Options{})
 		var ending []string
 		for i := range 24 {

@@ -86,6 +86,8 @@ type Rig struct {
 	O      org.Organization
 	Log    *Log
 	waits  map[string]time.Time // AWS works, and looking before is of no use
+
+	witness witness
 }
 
 // Engines are the databases that behaviour is shown on.
@@ -117,9 +119,9 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Rig{TB: t, Clock: sandbox.NewManualClock(start), O: o, Log: &Log{}, waits: map[string]time.Time{}}
+	r := &Rig{TB: t, Clock: sandbox.NewManualClock(start), O: o, Log: &Log{}, waits: map[string]time.Time{}, witness: witness{enabled: map[string]bool{}}}
 	r.Sandboxed(b, assignments...)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) { r.at.Load().ServeHTTP(realDate{w}, q) }))
+	server := httptest.NewServer(r)
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,12 +20,35 @@ const controlPath = "/_sandbox/"
 const about = `This is Sparekey's sandbox. It imitates an AWS organization with IAM Identity Center, in memory, and is not AWS.
 
 SDKs and the AWS CLI talk to it when this address is their endpoint for: sso-admin, identitystore, organizations, sts,
-sso-oidc and sso. Control calls are below /_sandbox/ and need the bearer token that the sandbox was started with.
+sso-oidc and sso. GET /_sandbox/operations lists the operations that it knows.
+
+Control calls are below /_sandbox/. They need the bearer token that the sandbox was started with, in the header
+"Authorization: Bearer TOKEN", and take JSON ("Content-Type: application/json"). Accounts are ids; permission sets, people and
+groups are ids (or ARNs) or names; durations are written 1m30s.
+
+GET    state        what there is: assignments, roles, people, operations under way
+GET    calls        the calls that it was asked for, the oldest first
+GET    operations   [{"service": "sso-admin", "operation": "ListInstances"}, …]
+GET    faults       the faults, with how many calls each met and befell
+POST   faults       {"faults": [{"kind": "late", "operation": "CreateAccountAssignment", "delay": "1m", "times": 1}]}
+                    kinds: %s
+                    more members: service, account, permissionSet, principal (which calls), skip (how many pass first), factor, hidden, reason
+DELETE faults       removes all
+POST   device       {"userCode": "1A2B-3C4D", "person": "dana"} confirms a sign-in; {"userCode": "…", "deny": true} refuses it
+POST   clock        {"advance": "90s"}, if it runs on a clock that can be advanced
+POST   people       {"person": "dana", "status": "disabled", "join": ["oncall"], "leave": ["developers"]}
+                    statuses: enabled, disabled, unknown, removed
+POST   assignments  {"add": [{"account": "…", "permissionSet": "Admin", "principal": "dana"}], "remove": […]}, at once
+POST   keys         {"account": "…", "user": "x"} answers the access key of a user of that account
 `
 
 func serveAbout(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, about)
+	var kinds []string
+	for _, k := range append(slices.Clone(instant), later...) {
+		kinds = append(kinds, string(k))
+	}
+	_, _ = fmt.Fprintf(w, about, strings.Join(kinds, ", "))
 }
 
 // badRequest is an error of a control call that says what to write instead.
@@ -40,12 +64,7 @@ func (s *Sandbox) serveControl(w http.ResponseWriter, r *http.Request) {
 		s.writeControl(w, http.StatusUnauthorized, map[string]string{"error": "the bearer token of the control calls is needed"})
 		return
 	}
-	controls := map[string]func(*http.Request) (any, error){
-		"GET state": s.controlState, "GET calls": s.controlCalls, "GET operations": s.controlOperations, "GET faults": s.controlListFaults,
-		"POST faults": s.controlAddFaults, "DELETE faults": s.controlClearFaults, "POST device": s.controlDevice, "POST clock": s.controlClock,
-		"POST people": s.controlPeople, "POST assignments": s.controlAssignments, "POST keys": s.controlKeys,
-	}
-	control, ok := controls[r.Method+" "+strings.TrimPrefix(r.URL.Path, controlPath)]
+	control, ok := s.controls()[r.Method+" "+strings.TrimPrefix(r.URL.Path, controlPath)]
 	if !ok {
 		s.writeControl(w, http.StatusNotFound, map[string]string{"error": "there is no such control call"})
 		return
@@ -63,6 +82,15 @@ func (s *Sandbox) serveControl(w http.ResponseWriter, r *http.Request) {
 		answer = map[string]string{"error": err.Error()}
 	}
 	s.writeControl(w, status, answer)
+}
+
+// controls are the control calls, by method and name.
+func (s *Sandbox) controls() map[string]func(*http.Request) (any, error) {
+	return map[string]func(*http.Request) (any, error){
+		"GET state": s.controlState, "GET calls": s.controlCalls, "GET operations": s.controlOperations, "GET faults": s.controlListFaults,
+		"POST faults": s.controlAddFaults, "DELETE faults": s.controlClearFaults, "POST device": s.controlDevice, "POST clock": s.controlClock,
+		"POST people": s.controlPeople, "POST assignments": s.controlAssignments, "POST keys": s.controlKeys,
+	}
 }
 
 func (s *Sandbox) writeControl(w http.ResponseWriter, status int, answer any) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,5 +163,16 @@ func TestTheFirstPageSaysWhatThisIs(t *testing.T) {
 	f.must(err)
 	if r.StatusCode != 200 || !strings.Contains(string(text), "is not AWS") || r.Header.Get("Date") != f.clock.Now().Format(http.TimeFormat) {
 		t.Errorf("%s %s %s", r.Status, r.Header.Get("Date"), text)
+	}
+	fields := strings.Join(strings.Fields(string(text)), " ")
+	for control := range f.controls() {
+		if !strings.Contains(fields, control+" ") {
+			t.Errorf("%s is not among the control calls that the first page lists", control)
+		}
+	}
+	for _, kind := range append(slices.Clone(instant), later...) {
+		if !strings.Contains(fields, string(kind)) {
+			t.Errorf("the fault %s is not on the first page", kind)
+		}
 	}
 }

@@ -112,7 +112,9 @@ type ApprovalsOutputBody struct {
 // AskBody defines model for AskBody.
 type AskBody struct {
 	// Minutes How long, counted from when AWS confirms it
-	Minutes int64       `json:"minutes"`
+	Minutes int64 `json:"minutes"`
+
+	// Reason One line of at most 500 characters
 	Reason  *string     `json:"reason,omitempty"`
 	Targets []AskTarget `json:"targets"`
 }
@@ -128,6 +130,7 @@ type AskTarget struct {
 
 // CommentBody defines model for CommentBody.
 type CommentBody struct {
+	// Comment One line of at most 500 characters
 	Comment *string `json:"comment,omitempty"`
 }
 
@@ -174,7 +177,7 @@ type Grant struct {
 	Failure *string    `json:"failure,omitempty"`
 	Id      string     `json:"id"`
 
-	// LastMinute When the last session that it makes possible ends
+	// LastMinute When the last session that it makes possible ends; absent where the access existed before and stays
 	LastMinute *time.Time `json:"lastMinute,omitempty"`
 
 	// LastMinuteSure False while it is being ended: then it is the least that it can be
@@ -293,7 +296,7 @@ type Problem struct {
 	// Detail What is wrong, for people
 	Detail string `json:"detail"`
 
-	// Errors What is wrong with single values
+	// Errors All that is wrong with single values, of which detail is the first
 	Errors *[]string `json:"errors,omitempty"`
 
 	// Hint What to do, for people
