@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -250,6 +251,7 @@ type mortals struct {
 	task   string
 	life   int // the number of the process that lives
 	dead   chan struct{}
+	ask    func()
 }
 
 func newMortals(t *testing.T, address string) *mortals {
@@ -302,6 +304,10 @@ func (m *mortals) born() {
 	}
 	m.Cleanup(kill)
 	m.dead, m.reaper.kill = dead, kill
+	m.ask = func() { // what it does, before it ends
+		_ = c.Process.Signal(syscall.SIGQUIT)
+		_ = c.Wait()
+	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "alive\n" {
 		m.Fatalf("the process said %q, %v\n%s", line, err, m.Log)
 	}
@@ -321,7 +327,7 @@ func (m *mortals) live(most time.Duration, is func() bool, watch ...func()) bool
 			for _, w := range watch {
 				w()
 			}
-			m.Clock.Advance(m.step())
+			m.Clock.Advance(step(m.Rig))
 			continue
 		}
 		select {
@@ -330,23 +336,11 @@ func (m *mortals) live(most time.Duration, is func() bool, watch ...func()) bool
 		case <-m.rests.changed:
 			patience.Reset(60 * time.Second)
 		case <-patience.C:
-			m.Fatalf("the process neither rests nor dies\n%s", m.Log)
+			m.ask()
+			m.Fatalf("the process neither rests nor dies\n%+v\n%s", m.rests, m.Log)
 		}
 	}
 	return true
-}
-
-// step is short while something is under way and long while nothing is.
-func (m *mortals) step() time.Duration {
-	var next time.Time
-	now := m.Clock.Now()
-	if err := m.Store.View(m.Context(), func(tx *store.Tx) (err error) { next, err = tx.NextDue(now); return err }); err != nil {
-		m.Fatal(err)
-	}
-	if due := next.Sub(now); !next.IsZero() && due > 2*time.Second {
-		return due - time.Second
-	}
-	return 300 * time.Millisecond
 }
 
 // die lets a grant live its life, with one death at the n-th call, and reports whether there was such a call. While nobody

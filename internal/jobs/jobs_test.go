@@ -14,6 +14,7 @@ import (
 	"sparekey/access"
 	"sparekey/internal/rig"
 	"sparekey/internal/sandbox"
+	"sparekey/internal/store"
 	"sparekey/org"
 )
 
@@ -97,21 +98,44 @@ func keep(t *testing.T, r *rig.Rig, holder string, o Options) *kept {
 // until moves the clock on while the lane waits for it, until something is true.
 func (k *kept) until(what string, most time.Duration, is func() bool) {
 	k.Helper()
-	patience := time.After(60 * time.Second)
+	patience := time.NewTimer(2 * time.Minute)
+	defer patience.Stop()
 	for end := k.Clock.Now().Add(most); !is(); {
 		if !k.Clock.Now().Before(end) {
 			k.Fatalf("not within %s: %s\n%s", most, what, k.Log)
 		}
 		if k.clock.idle() {
-			k.Clock.Advance(200 * time.Millisecond)
+			k.Clock.Advance(step(k.Rig))
 			continue
 		}
 		select {
 		case <-k.clock.changed:
-		case <-patience:
+			patience.Reset(2 * time.Minute)
+		case <-patience.C:
 			k.Fatalf("%s: the lane never rests\n%s", what, k.Log)
 		}
 	}
+}
+
+// step is how far the clock is moved at once: little while something is under way, and much while nothing is.
+func step(r *rig.Rig) time.Duration {
+	r.Helper()
+	var due []access.Grant
+	var next time.Time
+	now := r.Clock.Now()
+	if err := r.Store.View(r.Context(), func(tx *store.Tx) (err error) {
+		if due, err = tx.DueGrants(now, 1); err != nil {
+			return err
+		}
+		next, err = tx.NextDue(now)
+		return err
+	}); err != nil {
+		r.Fatal(err)
+	}
+	if wait := next.Sub(now); len(due) == 0 && !next.IsZero() && wait > 2*time.Second {
+		return wait - time.Second
+	}
+	return 200 * time.Millisecond
 }
 
 func (k *kept) state(id string) func(access.GrantState) func() bool {
