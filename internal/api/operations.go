@@ -115,14 +115,13 @@ func (s *Server) operations() {
 			return nil, err
 		}
 		out := &grantOutput{grantOf(g, s.now())}
-		kept, err := s.broker.KeptBy(ctx, g)
-		for _, o := range kept {
+		for _, o := range s.broker.KeptBy(ctx, g) {
 			out.Body.KeptBy = append(out.Body.KeptBy, o.ID)
 			if last := grantOf(o, s.now()).LastMinute; last != nil && (out.Body.LastMinute == nil || last.After(*out.Body.LastMinute)) {
 				out.Body.LastMinute = last
 			}
 		}
-		return out, err
+		return out, nil
 	})
 	s.duties()
 	s.ruleOperations()

@@ -53,6 +53,31 @@ func TestAnExtensionDoesNotOutliveTheEndOfWhatItExtends(t *testing.T) {
 	})
 }
 
+// An extension is ended like any other grant once what it extends is over.
+func TestAnExtensionEndsWhenTheFirstIsOver(t *testing.T) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		r.Ruled(extending())
+		l := r.Live()
+		if _, err := r.Broker.Approve(r.As("kim"), l.Request, "", 0); err != nil {
+			t.Fatal(err)
+		}
+		first := r.Become(l.ID, access.Active, time.Minute)
+		x, err := r.Broker.Ask(r.As("dana"), broker.Wish{Duration: 20 * time.Minute, Extends: first.ID, Key: "k"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := r.Become(x.Lines[0].Grant, access.Active, time.Minute)
+		r.Become(first.ID, access.Ended, first.EndsAt.Sub(r.Clock.Now())+5*time.Minute)
+		if _, err := r.Broker.End(r.As("kim"), second.ID, "stop"); err != nil {
+			t.Fatal(err)
+		}
+		r.Become(second.ID, access.Ended, 5*time.Minute)
+		if r.Box.Assigned(l.Assignment) {
+			t.Error("the assignment outlived the end")
+		}
+	})
+}
+
 // What an approver gave for less time than was asked for is made longer by an approver only.
 func TestAnApproversShorterTimeIsNotExtendedFreely(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {

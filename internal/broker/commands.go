@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,9 @@ func (b *Broker) Ask(ctx context.Context, w Wish) (access.Request, error) {
 	}
 	r, err := b.ask(ctx, w)
 	if err != nil {
-		if by, unknown := b.person(ctx); unknown == nil {
+		var p *access.Problem
+		refused := errors.As(err, &p) && !errors.Is(err, access.ErrUnavailable) // not for what is not theirs
+		if by, unknown := b.person(ctx); unknown == nil && refused {
 			b.vain.count(by.ID, 1, b.Now(), time.Hour)
 		}
 		return r, b.refuse(ctx, "ask", audit.Subject{Kind: "request"}, err)
@@ -388,7 +391,8 @@ func actorOf(ctx context.Context, p org.Person) audit.Actor {
 
 const mostHeld = 1000 // grants at once; whoever holds more is not a person
 
-// End ends a grant, and with it those that extend its access or that it extends. Whoever holds it, approved it or could have, and administrators may; nothing else can refuse it.
+// End ends a grant, and with it those that extend its access or that it extends. Whoever holds it, approved it or could have,
+// and administrators may; nothing else can refuse it.
 func (b *Broker) End(ctx context.Context, id, why string) (access.Grant, error) {
 	by, err := b.person(ctx)
 	var g access.Grant
@@ -428,9 +432,13 @@ func (b *Broker) endChain(tx *store.Tx, g access.Grant, by audit.Actor, why stri
 	if err != nil {
 		return c, err
 	}
+	live = slices.DeleteFunc(live, func(o access.Grant) bool { return !o.Live() }) // what is over is ended already
 	chain, err := g.Chain(live, func(o access.Grant) (string, error) {
 		for o.Extends != "" {
 			before, err := tx.Grant(o.Extends)
+			if errors.Is(err, store.ErrNotFound) {
+				return o.Extends, nil // what is known of the chain ends
+			}
 			if err != nil {
 				return "", fmt.Errorf("reading what %s extends: %w", o.ID, err)
 			}

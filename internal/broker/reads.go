@@ -259,15 +259,20 @@ func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Gra
 	return grants, next, err
 }
 
-// KeptBy lists the other grants of the same access that go on: what one of them gives stays when g ends.
-func (b *Broker) KeptBy(ctx context.Context, g access.Grant) (kept []access.Grant, err error) {
-	err = b.Store.View(ctx, func(tx *store.Tx) error {
+// KeptBy lists the other grants of the same access that go on: what one of them gives stays when g ends. Where that cannot be
+// read it says so in the log, and lists none: g has ended all the same.
+func (b *Broker) KeptBy(ctx context.Context, g access.Grant) (kept []access.Grant) {
+	err := b.Store.View(ctx, func(tx *store.Tx) error {
 		all, err := tx.GrantsOfKey(g.Key())
 		kept = slices.DeleteFunc(all, func(o access.Grant) bool { return o.ID == g.ID || o.End != nil || !o.Live() })
 		return err
 	})
+	if err != nil {
+		b.Log.Error("what keeps an access that was ended could not be read", "grant", g.ID, "error", err)
+		return nil
+	}
 	b.lengthen(kept)
-	return kept, err
+	return kept
 }
 
 // lengthen has grants say how long sessions live now, where a permission set's sessions were made longer since it was asked
