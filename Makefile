@@ -38,7 +38,7 @@ race:
 # Figures for docs/performance.md.
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/sparekey
-	$(GO) test -run '^$$' -bench . ./rules
+	$(GO) test -run '^$$' -bench . ./rules ./internal/broker
 
 # Every fuzz target, FUZZTIME each.
 fuzz:

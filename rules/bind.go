@@ -16,6 +16,8 @@ type Set struct {
 	m     *org.Mirror
 	place map[org.AccountID]int // an account's place in the mirror's list, and its bit
 	live  bits                  // active accounts
+	order []int                 // accounts by name
+	find  []string              // what an account is found by
 	rules []bound
 	care  sensitive
 	facts Facts
@@ -55,6 +57,7 @@ func (r Ref) String() string { return fmt.Sprintf("rule %q (%s:%d)", r.Name, r.F
 func (b *Book) In(m *org.Mirror) Set {
 	s := Set{book: b, m: m, place: map[org.AccountID]int{}}
 	places := s.indexAccounts()
+	s.indexNames()
 	s.rules = make([]bound, len(b.Rules))
 	for i, r := range b.Rules {
 		s.rules[i] = s.bind(r, places)

@@ -121,6 +121,34 @@ func (w *week) String() string {
 	return text
 }
 
+// within reports whether o is open whenever w is, as far as their words show it: hours of one time zone, or none of which o
+// leaves out anything.
+func (w *week) within(o *week) bool {
+	if w == nil || o == nil {
+		return o == nil
+	}
+	end := func(w *week) int {
+		if w.to <= w.from {
+			return w.to + 24*60
+		}
+		return w.to
+	}
+	if o.days == [7]bool{true, true, true, true, true, true, true} && o.from == 0 && end(o) == 24*60 && len(o.off) == 0 {
+		return true
+	}
+	for day, on := range w.days {
+		if on && !o.days[day] {
+			return false
+		}
+	}
+	for date := range o.off {
+		if !w.off[date] {
+			return false
+		}
+	}
+	return w.zone.String() == o.zone.String() && w.from >= o.from && end(w) <= end(o)
+}
+
 // on reports whether the hours of a date are held.
 func (w *week) on(day time.Time) bool { return w.days[day.Weekday()] && !w.off[day.Format(dateForm)] }
 

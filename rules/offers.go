@@ -32,22 +32,47 @@ type Way struct {
 	During  string // the hours outside of which it gives nothing
 }
 
+// Search narrows what is offered. The zero value lets everything through.
+type Search struct {
+	Account       string // any part of an account's name, id, OU path or tag ("key=value"), in any case
+	PermissionSet string // any part of a permission set's name, in any case
+	After         Spot   // what comes after it
+}
+
+// Spot is a place in the order of offers. It need not be one that is offered now.
+type Spot struct {
+	Account       org.AccountID
+	PermissionSet string // its name
+}
+
 // Offers yields what the person may ask for, by account name and id, then permission set name. A person who is gone may ask
 // for nothing.
-func (s Set) Offers(p org.Person) iter.Seq[Offer] {
+func (s Set) Offers(p org.Person) iter.Seq[Offer] { return s.Find(p, Search{}) }
+
+// Find yields what [Set.Offers] does, as far as a search lets it through. What it costs grows with what is yielded, and hardly
+// with what is passed over. A search after a spot whose account is not in the organization finds nothing.
+func (s Set) Find(p org.Person, in Search) iter.Seq[Offer] {
 	return func(yield func(Offer) bool) {
 		if !s.Ready() || p.Status.Gone() {
 			return
 		}
-		allow, deny, sets := s.about(p)
-		accounts := s.m.Organization().Accounts
-		for _, i := range s.byName(allow) {
-			for _, set := range sets {
-				ways := waysTo(allow, deny, i, set.ARN)
+		deny, lent := s.about(p, strings.ToLower(in.PermissionSet))
+		accounts, text := s.m.Organization().Accounts, strings.ToLower(in.Account)
+		order := s.from(in.After.Account)
+		reached := s.reach(lent)
+		for _, i := range order {
+			if !reached.has(i) || !strings.Contains(s.find[i], text) {
+				continue
+			}
+			for _, l := range lent {
+				if accounts[i].ID == in.After.Account && l.set.Name <= in.After.PermissionSet {
+					continue
+				}
+				ways := waysTo(l.rules, deny, i, l.set.ARN)
 				if len(ways) == 0 {
 					continue
 				}
-				offer := Offer{accounts[i], s.m.Path(accounts[i].Parent), set, s.Sensitive(org.Target{Account: accounts[i].ID, PermissionSet: set.ARN}), s.prune(p, accounts[i], ways)}
+				offer := Offer{accounts[i], s.m.Path(accounts[i].Parent), l.set, s.Sensitive(org.Target{Account: accounts[i].ID, PermissionSet: l.set.ARN}), s.prune(p, accounts[i], ways)}
 				if !yield(offer) {
 					return
 				}
@@ -56,9 +81,16 @@ func (s Set) Offers(p org.Person) iter.Seq[Offer] {
 	}
 }
 
-// about returns the rules that name the person, and the permission sets that those lend, by name.
-func (s Set) about(p org.Person) (allow, deny []*bound, sets []org.PermissionSet) {
-	lent := map[string]bool{}
+// lent is a permission set, and the rules that lend it to a person.
+type lent struct {
+	set   org.PermissionSet
+	rules []*bound
+}
+
+// about returns the rules that deny the person something, and the permission sets with some text in their names that others
+// lend, by name.
+func (s Set) about(p org.Person, text string) (deny []*bound, sets []lent) {
+	lends := map[string][]*bound{}
 	for i := range s.rules {
 		b := &s.rules[i]
 		switch {
@@ -66,38 +98,63 @@ func (s Set) about(p org.Person) (allow, deny []*bound, sets []org.PermissionSet
 		case b.Deny:
 			deny = append(deny, b)
 		case len(b.broken) == 0:
-			allow = append(allow, b)
 			for arn := range b.sets {
-				lent[arn] = true
+				lends[arn] = append(lends[arn], b)
 			}
 		}
 	}
-	for arn := range lent {
-		set, _ := s.set(arn)
-		sets = append(sets, set)
-	}
-	slices.SortFunc(sets, func(a, b org.PermissionSet) int { return strings.Compare(a.Name, b.Name) })
-	return allow, deny, sets
-}
-
-// byName returns the places of the active accounts that any of the rules reaches, in the order of their names.
-func (s Set) byName(rules []*bound) []int {
-	accounts := s.m.Organization().Accounts
-	reached := newBits(len(accounts))
-	for _, b := range rules {
-		reached.add(b.accounts)
-	}
-	reached.keep(s.live)
-	var places []int
-	for i := range accounts {
-		if reached.has(i) {
-			places = append(places, i)
+	for arn, rules := range lends {
+		if set, _ := s.set(arn); strings.Contains(strings.ToLower(set.Name), text) {
+			sets = append(sets, lent{set, rules})
 		}
 	}
-	slices.SortFunc(places, func(a, b int) int {
-		return cmp.Or(strings.Compare(accounts[a].Name, accounts[b].Name), cmp.Compare(accounts[a].ID, accounts[b].ID))
-	})
-	return places
+	slices.SortFunc(sets, func(a, b lent) int { return strings.Compare(a.set.Name, b.set.Name) })
+	return deny, sets
+}
+
+// reach returns the active accounts in which any of these is lent.
+func (s Set) reach(sets []lent) bits {
+	reached := newBits(len(s.m.Organization().Accounts))
+	for _, l := range sets {
+		for _, b := range l.rules {
+			reached.add(b.accounts)
+		}
+	}
+	reached.keep(s.live)
+	return reached
+}
+
+// indexNames makes the order of accounts by name and id, and the text in which each is found.
+func (s *Set) indexNames() {
+	accounts := s.m.Organization().Accounts
+	s.order, s.find = make([]int, len(accounts)), make([]string, len(accounts))
+	for i, a := range accounts {
+		s.order[i] = i
+		parts := []string{a.Name, string(a.ID), s.m.Path(a.Parent)}
+		for k, v := range a.Tags {
+			parts = append(parts, k+"="+v)
+		}
+		s.find[i] = strings.ToLower(strings.Join(parts, "\n")) // nobody searches for a line's end
+	}
+	slices.SortFunc(s.order, func(a, b int) int { return byName(accounts[a], accounts[b]) })
+}
+
+func byName(a, b org.Account) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+}
+
+// from returns the places of the accounts in their order, from one of them on; all without one.
+func (s Set) from(first org.AccountID) []int {
+	if first == "" {
+		return s.order
+	}
+	i, ok := s.place[first]
+	if !ok {
+		return nil
+	}
+	accounts := s.m.Organization().Accounts
+	at, _ := slices.BinarySearchFunc(s.order, accounts[i], func(place int, a org.Account) int { return byName(accounts[place], a) })
+	return s.order[at:]
 }
 
 func waysTo(allow, deny []*bound, account int, set string) []*bound {
@@ -108,7 +165,7 @@ func waysTo(allow, deny []*bound, account int, set string) []*bound {
 	}
 	var ways []*bound
 	for _, b := range allow {
-		if b.sets[set] && b.accounts.has(account) {
+		if b.accounts.has(account) {
 			ways = append(ways, b)
 		}
 	}

@@ -169,7 +169,7 @@ func (n Needs) noEasierThan(o Needs) bool {
 
 func (q Quorum) noEasierThan(o Quorum) bool {
 	anyHour := o.week == nil && o.OnCall == ""
-	if q.Need < o.Need || o.week != nil && q.week.text() != o.week.text() || o.OnCall != "" && (q.OnCall != o.OnCall || q.whenDown != "nobody" && o.whenDown == "nobody") {
+	if q.Need < o.Need || !q.week.within(o.week) || o.OnCall != "" && (q.OnCall != o.OnCall || q.whenDown != "nobody" && o.whenDown == "nobody") {
 		return false
 	}
 	base := o.base().ids(o.Lost...)

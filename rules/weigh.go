@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,17 +63,18 @@ func weigh(before, after []*lending) []Kind {
 
 // ask gathers what the rules ask about, each once.
 func (w *weighing) ask() {
-	ways, needs := map[string]bool{}, map[string]Needs{}
+	ways, asking := map[string]bool{}, map[string]*lending{}
 	several := len(w.lists[0]) > 1 || len(w.lists[1]) > 1
 	for _, l := range slices.Concat(w.lists[:]...) {
 		ways[l.rule.way()] = true
 		w.longs = append(w.longs, l.rule.For.Duration)
-		for _, thing := range []string{l.hoursAsked(), l.ticketAsked(), l.onCallAsked()} {
-			w.add(thing)
-		}
+		things := []string{l.hoursAsked(), l.ticketAsked(), l.onCallAsked()}
 		if several && l.needs.Approvals > 0 {
-			w.add(l.nobodyAsked())
-			needs[l.nobodyAsked()] = l.needs
+			things = append(things, l.nobodyAsked())
+		}
+		for _, thing := range things {
+			w.add(thing)
+			asking[thing] = l
 		}
 	}
 	for _, l := range slices.Concat(w.lists[:]...) {
@@ -80,9 +82,9 @@ func (w *weighing) ask() {
 			w.add(l.wayAsked())
 		}
 	}
-	for a, n := range needs {
-		for b, o := range needs {
-			if a != b && o.noEasierThan(n) {
+	for a, l := range asking {
+		for b, o := range asking {
+			if a != b && w.bit(a) != 0 && w.bit(b) != 0 && l.implies(a, o, b) {
 				w.implied = append(w.implied, [2]uint32{w.bit(a), w.bit(b)})
 			}
 		}
@@ -112,6 +114,20 @@ func (l *lending) ticketAsked() string { return named("ticket", l.ticket) }
 func (l *lending) onCallAsked() string { return named("on call", l.onCall) }
 func (l *lending) wayAsked() string    { return named("way", l.rule.way()) }
 func (l *lending) nobodyAsked() string { return named("nobody", l.panels) }
+
+// implies reports whether what o asks about is the case whenever what l asks about is: the other's hours hold its hours, the
+// other's ticket asks nothing more, or the other's approvers are as hard to find, so that nobody can approve there either.
+func (l *lending) implies(asked string, o *lending, others string) bool {
+	switch {
+	case asked == l.hoursAsked() && others == o.hoursAsked():
+		return l.rule.weeks[l.rule.During].within(o.rule.weeks[o.rule.During])
+	case asked == l.ticketAsked() && others == o.ticketAsked():
+		return l.rule.With.Ticket.within(o.rule.With.Ticket)
+	case asked == l.nobodyAsked() && others == o.nobodyAsked():
+		return o.needs.noEasierThan(l.needs)
+	}
+	return false
+}
 
 func named(kind, what string) string {
 	if what == "" {
@@ -225,6 +241,9 @@ func allOf(list []*lending) string {
 	words := make([]string, len(list))
 	for i, l := range list {
 		words[i] = l.words
+		if w := l.rule.weeks[l.rule.During]; w != nil && len(w.off) > 0 {
+			words[i] += " (" + strings.Join(slices.Sorted(maps.Keys(w.off)), ", ") + ")"
+		}
 		if !l.rule.needsReason() {
 			words[i] += ", no reason needed"
 		}

@@ -63,16 +63,22 @@ func (r *Rule) deniedBy(b *Book) bool {
 // noEasierThan reports whether an allow rule asks at least as much as another, and gives no longer. What this function does
 // not know of must be the same in both.
 func (r *Rule) noEasierThan(o *Rule) bool {
-	if r.For.Duration > o.For.Duration || !r.needsReason() && o.needsReason() || o.During != nil && r.weeks[r.During].text() != o.weeks[o.During].text() {
+	if r.For.Duration > o.For.Duration || !r.needsReason() && o.needsReason() || !r.weeks[r.During].within(o.weeks[o.During]) || !r.With.Ticket.within(o.With.Ticket) {
 		return false
 	}
 	mine, others := r.unknownHere(), o.unknownHere()
-	if _, wanted := others["ticket"]; !wanted {
-		delete(mine, "ticket")
-	}
 	one, err1 := audit.Canonical(mine)
 	two, err2 := audit.Canonical(others)
 	return err1 == nil && err2 == nil && bytes.Equal(one, two) && r.approvedLike(o)
+}
+
+// within reports whether whatever passes for one ticket passes for another. None wanted is passed by everything.
+func (t *TicketRule) within(o *TicketRule) bool {
+	if t == nil || o == nil {
+		return o == nil
+	}
+	less := o.Check.Text == "" || o.Check.Text == t.Check.Text && (o.WhenDown.Text == "pass" || t.WhenDown.Text != "pass")
+	return t.Pattern.Text == o.Pattern.Text && less
 }
 
 // approvedLike reports whether whoever agrees under a rule could under another, and must at least as often; and whether the
@@ -117,7 +123,7 @@ func sameReview(a, b *Review) bool {
 // noEasierThan reports whether a panel asks at least as much as another by its words: see [Needs.noEasierThan].
 func (p Panel) noEasierThan(o Panel, weeks, others map[*Hours]*week) bool {
 	switch {
-	case p.Need < o.Need, p.Owner.Text != "" && p.Owner.Text != o.Owner.Text, o.Hours != nil && weeks[p.Hours].text() != others[o.Hours].text():
+	case p.Need < o.Need, p.Owner.Text != "" && p.Owner.Text != o.Owner.Text, !weeks[p.Hours].within(others[o.Hours]):
 		return false
 	case o.OnCall != nil && (p.OnCall == nil || p.OnCall.Schedule.Text != o.OnCall.Schedule.Text || p.OnCall.WhenDown.Text != "nobody" && o.OnCall.WhenDown.Text == "nobody"):
 		return false
@@ -160,7 +166,7 @@ func (p Party) tagged() []string {
 // unknownHere is what a rule says beyond what is compared word by word.
 func (r *Rule) unknownHere() map[string]any {
 	e := r.essence()
-	for _, key := range []string{"name", "deny", "who", "what", "roles", "where", "minutes", "reason", "stages", "extend", "during", "review"} {
+	for _, key := range []string{"name", "deny", "who", "what", "roles", "where", "minutes", "reason", "stages", "extend", "during", "ticket", "review"} {
 		delete(e, key)
 	}
 	if approval, ok := e["approval"].(map[string]any); ok {

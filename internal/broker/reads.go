@@ -64,42 +64,22 @@ func (b *Broker) Offers(ctx context.Context, f OfferFilter) (offers []rules.Offe
 }
 
 func (f OfferFilter) page(set rules.Set, by org.Person) (offers []rules.Offer, next string, err error) {
-	passed := f.After == ""
-	for o := range set.Offers(by) {
-		cursor := string(o.Account.ID) + "/" + o.PermissionSet.Name
-		if !passed {
-			passed = cursor == f.After
-			continue
+	search := rules.Search{Account: f.Account, PermissionSet: f.PermissionSet}
+	if f.After != "" {
+		account, name, _ := strings.Cut(f.After, "/")
+		if _, ok := set.Organization().Account(org.AccountID(account)); !ok {
+			return nil, "", &access.Problem{Kind: access.ErrInvalid, Message: "the page is not there any more", Hint: "begin at the first page"}
 		}
-		if !f.matches(o) {
-			continue
-		}
+		search.After = rules.Spot{Account: org.AccountID(account), PermissionSet: name}
+	}
+	for o := range set.Find(by, search) {
 		if len(offers) == f.Limit {
 			last := offers[len(offers)-1]
 			return offers, string(last.Account.ID) + "/" + last.PermissionSet.Name, nil
 		}
 		offers = append(offers, o)
 	}
-	if !passed {
-		return nil, "", &access.Problem{Kind: access.ErrInvalid, Message: "the page is not there any more", Hint: "begin at the first page"}
-	}
 	return offers, "", nil
-}
-
-func (f OfferFilter) matches(o rules.Offer) bool {
-	holds := func(text, part string) bool { return strings.Contains(strings.ToLower(text), strings.ToLower(part)) }
-	if !holds(o.PermissionSet.Name, f.PermissionSet) {
-		return false
-	}
-	if holds(o.Account.Name, f.Account) || holds(string(o.Account.ID), f.Account) || holds(o.Path, f.Account) {
-		return true
-	}
-	for k, v := range o.Account.Tags {
-		if holds(k+"="+v, f.Account) {
-			return true
-		}
-	}
-	return false
 }
 
 // Pending is a request with the lines that the caller may decide, by number.

@@ -21,9 +21,13 @@ func (a *app) rulesApplyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "apply FOLDER", Short: "Put the rules of a folder in force, or propose them", Args: takes(1, 1, "FOLDER"),
 		Long: "Show who would gain and lose what by the rules of a folder, and propose them. If nobody gains by them they are in force at once;\n" +
-			"otherwise a second administrator must agree.",
+			"otherwise a second administrator must agree. If there are tests beside them, and organization.yaml, in which those hold, they\n" +
+			"are run first, and must hold.",
 		RunE: func(c *cobra.Command, args []string) error {
 			files, err := filesToSend(args[0])
+			if err == nil {
+				err = a.holds(args)
+			}
 			if err != nil {
 				return err
 			}
@@ -58,6 +62,31 @@ func (a *app) rulesApplyCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return c
+}
+
+// holds runs the tests that stand beside rules, if they and the organization that they hold in are there. Rules that cannot be
+// read are the server's to refuse.
+func (a *app) holds(folder []string) error {
+	b := bench{longest: "8784h"} // the server knows the longest
+	book, m, err := b.read(folder)
+	if err != nil || len(book.Tests) == 0 {
+		return nil
+	}
+	if m == nil {
+		fmt.Fprintln(a.err, "hint: the tests beside these rules were not run: there is no organization.yaml, in which they hold")
+		return nil
+	}
+	failed := 0
+	for _, r := range book.In(m).Try() {
+		if !r.OK {
+			failed++
+			fmt.Fprintln(a.err, r)
+		}
+	}
+	if failed > 0 {
+		return &failure{exitFailed, fmt.Sprintf("%d of %s fail, and nothing was proposed", failed, number(len(book.Tests), "test beside these rules", "tests beside these rules")), "mend the rules, or the tests"}
+	}
+	return nil
 }
 
 // confirm asks on a terminal; elsewhere it takes --yes.
