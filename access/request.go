@@ -181,6 +181,7 @@ type Wish struct {
 	Ticket   string
 	Start    time.Time // zero: as soon as it is approved
 	Extends  *Grant    // the grant that is to last longer by Duration; its target is the only one
+	Already  string    // the request or the grant that extends that one already
 	Policy   string    // a session policy that allows less than the roles that are asked for; approvers see it
 }
 
@@ -359,6 +360,8 @@ func (w Wish) check(by org.Person, m *org.Mirror, now time.Time) error {
 	switch {
 	case w.Extends != nil && (w.Extends.Person.ID != by.ID || w.Extends.State != Active):
 		return problem(ErrRefused, "%s is not a live grant of yours", w.Extends.ID).hint("what is over can be asked for anew: `sparekey access again`")
+	case w.Extends != nil && w.Already != "":
+		return problem(ErrOver, "%s extends %s already", w.Already, w.Extends.ID).hint("a grant that extends another is extended itself; a request is taken back with `sparekey requests withdraw`")
 	case !w.Start.IsZero() && !w.Start.After(now):
 		return problem(ErrInvalid, "the start %s has passed", w.Start.Format(time.RFC3339)).hint("leave it out to begin at once")
 	case w.Start.After(now.Add(Ahead)):

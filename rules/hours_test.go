@@ -24,7 +24,10 @@ func TestHoursWithinOthersAreOpenOnlyWhileThoseAre(t *testing.T) {
 		h := anyHours(t)
 		h.Zone.Text = rapid.SampledFrom([]string{"Europe/Berlin", "Asia/Tokyo"}).Draw(t, "zone")
 		h.Days, h.Holidays = some(t, "day", weekdays...), some(t, "holiday", "2026-10-20", "2026-10-25")
-		return h.ready(func(_ strict.Position, format string, args ...any) *strict.Error { t.Fatalf(format, args...); return nil }, nil)
+		return h.ready(func(_ strict.Position, format string, args ...any) *strict.Error {
+			t.Fatalf(format, args...)
+			return nil
+		}, nil)
 	}
 	found := 0
 	rapid.Check(t, func(t *rapid.T) {

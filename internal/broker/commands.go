@@ -177,6 +177,11 @@ func (b *Broker) askOnce(ctx context.Context, by org.Person, wish access.Wish, k
 		if err != nil {
 			return access.Change{}, err
 		}
+		if wish.Extends != nil {
+			if wish.Already, err = extendedBy(tx, *wish.Extends); err != nil {
+				return access.Change{}, err
+			}
+		}
 		c, err := access.Ask(by, wish, set, f.Now, b.newID)
 		if err != nil {
 			return c, err
@@ -185,6 +190,29 @@ func (b *Broker) askOnce(ctx context.Context, by org.Person, wish access.Wish, k
 		return c, tx.PutReply(string(by.ID), key, store.Reply{Digest: digest, Subject: r.ID}, f.Now)
 	})
 	return r, err
+}
+
+// extendedBy finds the open request or the live grant that extends a grant.
+func extendedBy(tx *store.Tx, g access.Grant) (string, error) {
+	open, err := tx.OpenRequests()
+	if err != nil {
+		return "", err
+	}
+	for _, r := range open {
+		if r.Extends != nil && r.Extends.Grant == g.ID {
+			return r.ID, nil
+		}
+	}
+	live, err := tx.GrantsOf(g.Person.ID, mostHeld)
+	if err != nil {
+		return "", err
+	}
+	for _, o := range live {
+		if o.Extends == g.ID && o.Live() {
+			return o.ID, nil
+		}
+	}
+	return "", nil
 }
 
 // Forget deletes what is kept only so that repeated requests are recognized, after a day.
