@@ -93,6 +93,7 @@ type (
 		Body struct {
 			Now     time.Time `json:"now"`
 			Reviews []Review  `json:"reviews"`
+			Next    string    `json:"next,omitempty" doc:"The cursor of the next page; absent at the end"`
 		}
 	}
 	absencesOutput struct {
@@ -189,11 +190,19 @@ func (s *Server) conveniences() {
 }
 
 func (s *Server) listReviews(ctx context.Context, in *struct {
-	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"200"`
+	After string `query:"after" maxLength:"60" doc:"The cursor of the page before"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
 },
 ) (*reviewsOutput, error) {
-	duties, err := s.broker.Reviews(ctx, in.Limit)
+	from, err := pageOf(ctx, in.After)
+	if err != nil {
+		return nil, err
+	}
+	duties, next, err := s.broker.Reviews(ctx, from, in.Limit)
 	out := &reviewsOutput{}
+	if next != (broker.Page{}) {
+		out.Body.Next = cursorOf(next.At, next.ID)
+	}
 	out.Body.Now, out.Body.Reviews = s.now().UTC(), []Review{}
 	for _, d := range duties {
 		out.Body.Reviews = append(out.Body.Reviews, s.reviewOf(d))

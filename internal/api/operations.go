@@ -299,7 +299,7 @@ type grantsOutput struct {
 func (s *Server) listGrants(ctx context.Context, in *struct {
 	All   bool   `query:"all" doc:"Not only your own, but all that you may end or read"`
 	Ended bool   `query:"ended" doc:"Also those that are over"`
-	After string `query:"after" maxLength:"60" doc:"The cursor of the page before; with ended only, since the others are few"`
+	After string `query:"after" maxLength:"60" doc:"The cursor of the page before"`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
 },
 ) (*grantsOutput, error) {

@@ -347,7 +347,7 @@ func TestAutomaticUseOfWhatIsSensitiveIsReviewedBySomebodyElse(t *testing.T) {
 		g := r.Become(id, access.Active, time.Minute)
 		duties := func(user string) []broker.Duty {
 			t.Helper()
-			all, err := r.Broker.Reviews(r.As(user), 10)
+			all, _, err := r.Broker.Reviews(r.As(user), broker.Page{}, 10)
 			if err != nil {
 				t.Fatal(err)
 			}

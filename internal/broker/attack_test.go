@@ -119,7 +119,7 @@ func TestAQuickEndDoesNotDodgeTheReview(t *testing.T) {
 		if !ended || !g.ActiveAt.IsZero() || g.Live() {
 			t.Fatalf("the grant was confirmed or never ended: %s, active since %s", g.State, g.ActiveAt)
 		}
-		reviews, err := r.Broker.Reviews(r.As("amy"), 10)
+		reviews, _, err := r.Broker.Reviews(r.As("amy"), broker.Page{}, 10)
 		if err != nil || len(reviews) != 1 || !reviews[0].DueAt.After(g.EndedAt) {
 			t.Errorf("reviews %+v, %v", reviews, err)
 		}

@@ -326,3 +326,19 @@ func TestRulesThatTheConfigurationForbidsByNowAreNotTakenOver(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
+
+// TestRulesThatWereChangedInTheDatabaseAreNotTakenOver has somebody write to the database past Sparekey.
+func TestRulesThatWereChangedInTheDatabaseAreNotTakenOver(t *testing.T) {
+	r := rig.New(t, rig.Engines["SQLite"](t), sandbox.Behaviour{})
+	if p := propose(t, r, "amy", shorter); p.State != rules.StateInForce {
+		t.Fatal(p)
+	}
+	done, err := r.Store.SQLite().ExecContext(t.Context(), "UPDATE books SET files = (SELECT files FROM books WHERE state = 'replaced') WHERE state = 'in-force'")
+	if n, _ := done.RowsAffected(); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	other := another(t, r, &rig.Log{})
+	if err := other.Begin(r.As("sparekey"), rig.Files(shorter), nil); err == nil || !strings.Contains(err.Error(), "somebody has written to the database past Sparekey") {
+		t.Errorf("%v", err)
+	}
+}

@@ -154,14 +154,19 @@ func clipped(text string) string {
 func (b *Broker) escalate(ctx context.Context) error {
 	now := b.Now()
 	var late []access.Review
-	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { late, err = tx.OpenReviews(1000); return err }); err != nil {
+	err := b.Store.View(ctx, func(tx *store.Tx) error {
+		return eachOpenReview(tx, Page{}, func(r access.Review) bool {
+			if r.Overdue(now) && !r.Late {
+				late = append(late, r)
+			}
+			return r.Overdue(now) // the others are due later
+		})
+	})
+	if err != nil {
 		return err
 	}
 	var failed []error
 	for _, r := range late {
-		if !r.Overdue(now) || r.Late {
-			continue
-		}
 		c, err := b.update(audit.By(ctx, "clock"), func(tx *store.Tx) (access.Change, error) {
 			r, err := tx.Review(r.ID)
 			if err != nil {
@@ -179,29 +184,47 @@ func (b *Broker) escalate(ctx context.Context) error {
 
 // Reviews lists the reviews that wait for the caller, those about the caller, and for whoever reads everything all that are
 // open.
-func (b *Broker) Reviews(ctx context.Context, most int) ([]Duty, error) {
+func (b *Broker) Reviews(ctx context.Context, from Page, most int) (duties []Duty, next Page, err error) {
 	by, err := b.person(ctx)
 	if err == nil {
 		_, err = b.ready()
 	}
 	if err != nil {
-		return nil, b.refuse(ctx, "reviews", audit.Subject{Kind: "api"}, err)
+		return nil, Page{}, b.refuse(ctx, "reviews", audit.Subject{Kind: "api"}, err)
 	}
-	var duties []Duty
 	err = b.view(ctx, func(tx *store.Tx, set rules.Set) error {
-		open, err := tx.OpenReviews(1000)
+		return eachOpenReview(tx, from, func(r access.Review) bool {
+			yours := r.MayConclude(by, set) == ""
+			if yours || r.Person.ID == by.ID || b.sees(by) {
+				duties = append(duties, Duty{r, yours})
+			}
+			if len(duties) == most {
+				next = Page{At: r.DueAt, ID: r.ID}
+			}
+			return len(duties) < most
+		})
+	})
+	return duties, next, err
+}
+
+// eachOpenReview reads the reviews that are to be done, from a place on, the most urgent first, until do says no.
+func eachOpenReview(tx *store.Tx, from Page, do func(access.Review) bool) error {
+	const atOnce = 500
+	for {
+		open, err := tx.OpenReviews(from, atOnce)
 		if err != nil {
 			return err
 		}
 		for _, r := range open {
-			yours := r.MayConclude(by, set) == ""
-			if (yours || r.Person.ID == by.ID || b.sees(by)) && len(duties) < most {
-				duties = append(duties, Duty{r, yours})
+			if !do(r) {
+				return nil
 			}
+			from = Page{At: r.DueAt, ID: r.ID}
 		}
-		return nil
-	})
-	return duties, err
+		if len(open) < atOnce {
+			return nil
+		}
+	}
 }
 
 // Duty is a review, and whether the caller may conclude it.

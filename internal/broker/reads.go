@@ -209,8 +209,7 @@ type GrantFilter struct {
 	Most  int
 }
 
-// Grants lists grants, those of the caller unless the filter says more, the newest first. next is the place of the next page
-// of those that are over as well; the others are few, and all on one.
+// Grants lists grants, those of the caller unless the filter says more, the newest first. next is the place of the next page.
 func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Grant, next Page, err error) {
 	by, err := b.person(ctx)
 	if err != nil {
@@ -220,21 +219,16 @@ func (b *Broker) Grants(ctx context.Context, f GrantFilter) (grants []access.Gra
 		return (f.Ended || g.Live()) && (f.All || g.Person.ID == by.ID) && (g.MayEnd(by) == "" || b.sees(by))
 	}
 	err = b.Store.View(ctx, func(tx *store.Tx) (err error) {
+		some := func(from Page, most int) ([]access.Grant, error) { return tx.GrantsBefore(by.ID, from, most) }
 		switch {
-		case f.Ended && f.All:
-			grants, next, err = f.page(tx, "", shown)
-		case f.Ended:
-			grants, next, err = f.page(tx, by.ID, shown)
-		case !f.All:
-			grants, err = tx.GrantsOf(by.ID, mostHeld)
-		default:
-			grants, err = tx.LiveGrants()
-			slices.Reverse(grants)
+		case f.All && f.Ended:
+			some = func(from Page, most int) ([]access.Grant, error) { return tx.GrantsBefore("", from, most) }
+		case f.All:
+			some = tx.LiveGrantsBefore
 		}
+		grants, next, err = f.page(some, shown)
 		return err
 	})
-	grants = slices.DeleteFunc(grants, func(g access.Grant) bool { return !shown(g) })
-	grants = grants[:min(len(grants), f.Most)]
 	b.lengthen(grants)
 	return grants, next, err
 }
@@ -278,10 +272,10 @@ const (
 
 // page looks for a page of those that are shown to the caller. The place of the next one is that of a grant that is shown, or
 // names none: it must not tell of one that is not for these eyes.
-func (f GrantFilter) page(tx *store.Tx, whose org.PersonID, shown func(access.Grant) bool) (grants []access.Grant, next Page, err error) {
+func (f GrantFilter) page(read func(from Page, most int) ([]access.Grant, error), shown func(access.Grant) bool) (grants []access.Grant, next Page, err error) {
 	most, from := max(f.Most, grantsAtOnce), f.From
 	for looked := 0; ; {
-		some, err := tx.GrantsBefore(whose, from, most)
+		some, err := read(from, most)
 		if err != nil {
 			return nil, Page{}, err
 		}

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,5 +90,68 @@ func TestWhoHasApprovedIsNotAmongThoseWhoCan(t *testing.T) {
 			t.Fatal(err)
 		}
 		able(1)
+	})
+}
+
+func TestLiveGrantsAndOpenReviewsComeInPages(t *testing.T) {
+	t.Parallel()
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		r.Ruled("sensitive:\n  accounts: [\"100000000003\", \"100000000004\"]\n  review: {groups: [approvers], within: 24h}\n" + rig.Book)
+		var ids []string
+		for _, who := range []string{"dana", "eli"} {
+			for _, target := range []string{"play PowerUser", "play ReadOnly", "play-two PowerUser", "play-two ReadOnly"} {
+				ids = append(ids, r.Ask(who, target).Lines[0].Grant)
+			}
+		}
+		for _, id := range ids {
+			r.Become(id, access.Active, time.Minute)
+		}
+		if _, err := r.Broker.End(r.As("dana"), ids[1], "done"); err != nil {
+			t.Fatal(err)
+		}
+		r.Become(ids[1], access.Verified, time.Hour)
+		live := slices.Concat(ids[:1], ids[2:])
+		seen := func(most int, page func(from broker.Page) ([]string, broker.Page)) []string {
+			var all []string
+			for from := (broker.Page{}); ; {
+				some, next := page(from)
+				if all = append(all, some...); len(some) > most {
+					t.Errorf("%d on a page of %d", len(some), most)
+				}
+				if from = next; from == (broker.Page{}) {
+					slices.Sort(all)
+					return all
+				}
+			}
+		}
+		slices.Sort(live)
+		for _, most := range []int{1, 3, 7, 50} {
+			got := seen(most, func(from broker.Page) (some []string, next broker.Page) {
+				grants, next, err := r.Broker.Grants(r.As("amy"), broker.GrantFilter{All: true, From: from, Most: most})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, g := range grants {
+					some = append(some, g.ID)
+				}
+				return some, next
+			})
+			if !slices.Equal(got, live) {
+				t.Errorf("pages of %d: %v, not %v", most, got, live)
+			}
+			reviews := seen(most, func(from broker.Page) (some []string, next broker.Page) {
+				duties, next, err := r.Broker.Reviews(r.As("ren"), from, most)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, d := range duties {
+					some = append(some, d.ID)
+				}
+				return some, next
+			})
+			if len(slices.Compact(reviews)) != len(ids) {
+				t.Errorf("pages of %d: %v", most, reviews)
+			}
+		}
 	})
 }

@@ -157,8 +157,8 @@ The same organization, seen by the AWS CLI:
   aws --endpoint-url %s sso-admin list-account-assignments --instance-arn %s \
       --account-id %s --permission-set-arn %s
 
-People to be: dana, eli (developers; eli is a contractor), kim, ren, mori, ito (approve production), amy, lee (administrators),
-sato (security), ana (auditor), and 70 others.
+People to be: dana, eli (developers; eli is a contractor), kim, ren, mori, ito (approve production), amy, lee, sato
+(administrators; sato is of security), ana (auditor), and 70 others.
 `, address, d.Endpoint.URL, len(d.Organization.Accounts), len(d.Organization.PermissionSets), len(d.Organization.People), d.RulesFolder(),
 		sparekey, d.Endpoint.AccessKeyID, d.Endpoint.SecretAccessKey, d.Endpoint.Region, d.Endpoint.URL, d.Organization.Instance, target.ID, set.ARN)
 }

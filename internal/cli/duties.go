@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -21,7 +22,7 @@ func (a *app) reviewsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, err := answer[client.ReviewsOutputBody](r.ListReviews(c.Context(), &client.ListReviewsParams{}))
+			list, err := r.reviews(c.Context())
 			if err != nil {
 				return err
 			}
@@ -357,4 +358,21 @@ func groupRow(g client.LentGroup) []string {
 		state += ": " + plain(*g.Trouble)
 	}
 	return []string{plain(g.Target.AccountName), plain(g.Target.PermissionSet), plain(g.Name), state}
+}
+
+// reviews reads every page.
+func (r *remote) reviews(ctx context.Context) (list client.ReviewsOutputBody, err error) {
+	limit, after := int64(1000), ""
+	list.Reviews = []client.Review{}
+	for {
+		page, err := answer[client.ReviewsOutputBody](r.ListReviews(ctx, &client.ListReviewsParams{After: &after, Limit: &limit}))
+		if err != nil {
+			return list, err
+		}
+		page.Reviews = append(list.Reviews, page.Reviews...)
+		list = page
+		if after = value(page.Next); after == "" {
+			return list, nil
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -20,7 +21,7 @@ func (a *app) grantsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, err := answer[client.GrantsOutputBody](r.ListGrants(c.Context(), &client.ListGrantsParams{All: &all, Ended: &ended}))
+			list, err := r.grants(c.Context(), all, ended)
 			if err != nil {
 				return err
 			}
@@ -35,6 +36,9 @@ func (a *app) grantsCommand() *cobra.Command {
 			for _, g := range list.Grants {
 				rows = append(rows, a.grantRow(g, list))
 			}
+			if more := value(list.Next); more != "" {
+				fmt.Fprintln(a.err, "hint: these are the newest; GET /v1/grants?ended=true&after="+more+" has those before")
+			}
 			table(a.out, []string{"GRANT", "STATE", "WHO", "ACCOUNT", "PERMISSION SET", "LEFT", "END", "LAST MINUTE", "NOTE"}, rows)
 			return nil
 		},
@@ -43,6 +47,23 @@ func (a *app) grantsCommand() *cobra.Command {
 	c.Flags().BoolVar(&all, "all", false, "not only yours, but all that you may end or read")
 	c.Flags().BoolVar(&ended, "ended", false, "also those that are over")
 	return c
+}
+
+// grants reads every page of those that are not over. Of the others there is no end, so it reads one page.
+func (r *remote) grants(ctx context.Context, all, ended bool) (list client.GrantsOutputBody, err error) {
+	limit, after := int64(1000), ""
+	list.Grants = []client.Grant{}
+	for {
+		page, err := answer[client.GrantsOutputBody](r.ListGrants(ctx, &client.ListGrantsParams{All: &all, Ended: &ended, After: &after, Limit: &limit}))
+		if err != nil {
+			return list, err
+		}
+		page.Grants = append(list.Grants, page.Grants...)
+		list = page
+		if after = value(page.Next); ended || after == "" {
+			return list, nil
+		}
+	}
 }
 
 // holdsNothing says what the list is empty of.

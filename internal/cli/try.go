@@ -62,6 +62,7 @@ func (a *app) tryCommand() *cobra.Command {
 type sight struct {
 	organization org.Organization
 	assignments  []org.Assignment
+	lent         int // how many more there are by whose groups Sparekey lends
 	calls        int64
 	took         time.Duration
 }
@@ -90,7 +91,9 @@ func (a *app) look(ctx context.Context, c *config.Config, s awsconn.Settings, pe
 	if err != nil {
 		return seen, fmt.Errorf("reading standing access: %w", err)
 	}
+	all := len(seen.assignments)
 	seen.assignments = slices.DeleteFunc(seen.assignments, lent(o))
+	seen.lent = all - len(seen.assignments)
 	seen.calls, seen.took = calls.Load(), time.Since(began)
 	return seen, nil
 }
@@ -127,6 +130,7 @@ type tried struct {
 	PermissionSets int                  `json:"permissionSets"`
 	Calls          int64                `json:"calls"`
 	Totals         rules.StandingTotals `json:"totals"`
+	Lent           int                  `json:"lent"` // assignments that are left out, since Sparekey lends by their groups
 	Standing       []rules.Holding      `json:"standing"`
 	Rules          *triedRules          `json:"rules,omitempty"`
 }
@@ -142,7 +146,7 @@ type triedRules struct {
 
 func (a *app) tell(seen sight, c *config.Config, suggest string) error {
 	o := seen.organization
-	v := tried{Accounts: len(o.Accounts), People: len(o.People), PermissionSets: len(o.PermissionSets), Calls: seen.calls}
+	v := tried{Accounts: len(o.Accounts), People: len(o.People), PermissionSets: len(o.PermissionSets), Calls: seen.calls, Lent: seen.lent}
 	v.Standing, v.Totals = rules.Standing(o, seen.assignments)
 	book, unread := config.ReadRules(c.Path(c.Rules.Text), c.Limits.Longest.Duration)
 	if unread != nil {
@@ -181,6 +185,9 @@ func (a *app) tellText(v tried, took time.Duration) {
 		v.Totals.Assignments, v.Totals.Pairs, number(v.Totals.People, "person", "people"), v.Totals.Administrators)
 	if v.Totals.Strays > 0 {
 		fmt.Fprintf(a.out, "strays        %s nobody anything: of people who are gone, of empty groups, in closed accounts\n", number(v.Totals.Strays, "assignment gives", "assignments give"))
+	}
+	if v.Lent > 0 {
+		fmt.Fprintf(a.out, "lent          %s left out: by their groups' names, Sparekey lends by them\n", number(v.Lent, "assignment is", "assignments are"))
 	}
 	if len(v.Standing) > 0 {
 		var rows [][]string

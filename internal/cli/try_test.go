@@ -34,3 +34,35 @@ func TestAnOrganizationIsDescribedAsItWas(t *testing.T) {
 		}
 	}
 }
+
+func TestTheGroupsThatSparekeyLendsByAreNoStandingAccess(t *testing.T) {
+	const text = `
+management-account: "100000000001"
+accounts: [{id: "100000000001", name: management}, {id: "100000000002", name: play}]
+permission-sets: [{name: ReadOnly}]
+groups: [sparekey 100000000002 ReadOnly, sparekey admins]
+people: [{user: "sparekey 100000000002"}]
+`
+	o, _, err := org.Describe("o.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := lent(o)
+	given := func(kind org.PrincipalKind, principal, account string) org.Assignment {
+		return org.Assignment{Kind: kind, Principal: principal, Target: org.Target{Account: org.AccountID(account), PermissionSet: o.PermissionSets[0].ARN}}
+	}
+	ours, others := string(o.Groups[0].ID), string(o.Groups[1].ID)
+	for _, c := range []struct {
+		given org.Assignment
+		want  bool
+	}{
+		{given(org.GroupOfAWS, ours, "100000000002"), true},
+		{given(org.GroupOfAWS, ours, "100000000001"), false}, // for another account it is somebody else's doing
+		{given(org.GroupOfAWS, others, "100000000002"), false},
+		{given(org.User, string(o.People[0].ID), "100000000002"), false},
+	} {
+		if got := left(c.given); got != c.want {
+			t.Errorf("%+v: %v", c.given, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"sparekey/access"
@@ -32,9 +33,13 @@ func (tx *Tx) Review(id string) (access.Review, error) {
 	return one[access.Review]("review", id, body, err)
 }
 
-// OpenReviews lists reviews that are to be done, the most urgent first.
-func (tx *Tx) OpenReviews(most int) ([]access.Review, error) {
-	bodies, err := tx.q.OpenReviews(tx.ctx, int32(most))
+// OpenReviews lists reviews that are to be done, from a place on, the most urgent first.
+func (tx *Tx) OpenReviews(from Page, most int) ([]access.Review, error) {
+	params := query.OpenReviewsParams{ID: from.ID, Most: int32(most)}
+	if from != (Page{}) {
+		params.At = millis(from.At)
+	}
+	bodies, err := tx.q.OpenReviews(tx.ctx, params)
 	return many[access.Review](bodies, err)
 }
 
@@ -156,6 +161,16 @@ func (tx *Tx) GrantsBefore(p org.PersonID, from Page, most int) ([]access.Grant,
 		return many[access.Grant](bodies, err)
 	}
 	bodies, err := tx.q.GrantsOfPersonBefore(tx.ctx, query.GrantsOfPersonBeforeParams{Person: string(p), At: millis(from.At), ID: from.ID, Most: int32(most)})
+	return many[access.Grant](bodies, err)
+}
+
+// LiveGrantsBefore lists the grants that are not over, from a place on, the newest first.
+func (tx *Tx) LiveGrantsBefore(from Page, most int) ([]access.Grant, error) {
+	params := query.LiveGrantsBeforeParams{At: math.MaxInt64, Most: int32(most)}
+	if from != (Page{}) {
+		params.At, params.ID = millis(from.At), from.ID
+	}
+	bodies, err := tx.q.LiveGrantsBefore(tx.ctx, params)
 	return many[access.Grant](bodies, err)
 }
 

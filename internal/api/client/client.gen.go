@@ -734,6 +734,8 @@ type ReviewState string
 
 // ReviewsOutputBody defines model for ReviewsOutputBody.
 type ReviewsOutputBody struct {
+	// Next The cursor of the next page; absent at the end
+	Next    *string   `json:"next,omitempty"`
 	Now     time.Time `json:"now"`
 	Reviews []Review  `json:"reviews"`
 }
@@ -875,7 +877,7 @@ type ListGrantsParams struct {
 	// Ended Also those that are over
 	Ended *bool `form:"ended,omitempty" json:"ended,omitempty"`
 
-	// After The cursor of the page before; with ended only, since the others are few
+	// After The cursor of the page before
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 	Limit *int64  `form:"limit,omitempty" json:"limit,omitempty"`
 }
@@ -904,7 +906,9 @@ type GetRequestParams struct {
 
 // ListReviewsParams defines parameters for ListReviews.
 type ListReviewsParams struct {
-	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
+	// After The cursor of the page before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int64  `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListRulesParams defines parameters for ListRules.
@@ -3049,6 +3053,18 @@ func NewListReviewsRequest(server string, params *ListReviewsParams) (*http.Requ
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.Limit != nil {
 

@@ -8,7 +8,7 @@ INSERT INTO reviews (id, version, person, open, due, body) VALUES (@id, @version
 UPDATE reviews SET version = @version, open = @open, body = @body WHERE id = @id AND version = @was;
 
 -- name: OpenReviews :many
-SELECT body FROM reviews WHERE open = 1 ORDER BY due, id LIMIT @most;
+SELECT body FROM reviews WHERE open = 1 AND (due > @at OR due = @at AND id > @id) ORDER BY due, id LIMIT @most;
 
 -- name: OverdueReviews :many
 SELECT person, id FROM reviews WHERE open = 1 AND due <= @now ORDER BY due, id;
@@ -56,6 +56,9 @@ SELECT body FROM grants WHERE person = @person AND (approved_at < @at OR approve
 
 -- name: GrantsBefore :many
 SELECT body FROM grants WHERE approved_at < @at OR approved_at = @at AND id < @id ORDER BY approved_at DESC, id DESC LIMIT @most;
+
+-- name: LiveGrantsBefore :many
+SELECT body FROM grants WHERE live = 1 AND (approved_at < @at OR approved_at = @at AND id < @id) ORDER BY approved_at DESC, id DESC LIMIT @most;
 
 -- name: LentGroup :one
 SELECT body FROM lent_groups WHERE account = @account AND permission_set = @permission_set;

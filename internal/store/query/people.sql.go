@@ -262,12 +262,51 @@ func (q *Queries) LentGroups(ctx context.Context) ([]string, error) {
 	return items, nil
 }
 
-const openReviews = `-- name: OpenReviews :many
-SELECT body FROM reviews WHERE open = 1 ORDER BY due, id LIMIT $1
+const liveGrantsBefore = `-- name: LiveGrantsBefore :many
+SELECT body FROM grants WHERE live = 1 AND (approved_at < $1 OR approved_at = $1 AND id < $2) ORDER BY approved_at DESC, id DESC LIMIT $3
 `
 
-func (q *Queries) OpenReviews(ctx context.Context, most int32) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, openReviews, most)
+type LiveGrantsBeforeParams struct {
+	At   int64
+	ID   string
+	Most int32
+}
+
+func (q *Queries) LiveGrantsBefore(ctx context.Context, arg LiveGrantsBeforeParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, liveGrantsBefore, arg.At, arg.ID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var body string
+		if err := rows.Scan(&body); err != nil {
+			return nil, err
+		}
+		items = append(items, body)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const openReviews = `-- name: OpenReviews :many
+SELECT body FROM reviews WHERE open = 1 AND (due > $1 OR due = $1 AND id > $2) ORDER BY due, id LIMIT $3
+`
+
+type OpenReviewsParams struct {
+	At   int64
+	ID   string
+	Most int32
+}
+
+func (q *Queries) OpenReviews(ctx context.Context, arg OpenReviewsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, openReviews, arg.At, arg.ID, arg.Most)
 	if err != nil {
 		return nil, err
 	}
