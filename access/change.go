@@ -15,6 +15,7 @@ type Change struct {
 	Request  *Request
 	Grants   []Grant
 	Reviews  []Review
+	Stops    []Stop
 	Events   []audit.Event
 	Promises []Promise
 }
@@ -24,7 +25,7 @@ func (c Change) And(more Change) Change {
 	if more.Request != nil {
 		c.Request = more.Request
 	}
-	c.Grants, c.Reviews = append(c.Grants, more.Grants...), append(c.Reviews, more.Reviews...)
+	c.Grants, c.Reviews, c.Stops = append(c.Grants, more.Grants...), append(c.Reviews, more.Reviews...), append(c.Stops, more.Stops...)
 	c.Events, c.Promises = append(c.Events, more.Events...), append(c.Promises, more.Promises...)
 	return c
 }

@@ -13,10 +13,11 @@ type Facts struct {
 	Tickets     map[string]Ticket // by the name of the service that checks: what it said of the ticket that is named
 	OnCall      map[string]Shift  // by the name of the schedule: who is on call at Now
 	Delegations []Delegation
-	Overdue     map[org.PersonID]string               // whose use has a review that is overdue, and its id
-	Live        map[org.PersonID]org.Person           // people who were just looked up in AWS: they are as AWS described them
-	NotLent     func(t org.Target, way string) string // why this server cannot lend a target in a way, or nothing
-	Groups      func(org.Target) org.GroupID          // the group that Sparekey made for a target, for the way membership; empty where there is none
+	Overdue     map[org.PersonID]string                                // whose use has a review that is overdue, and its id
+	Live        map[org.PersonID]org.Person                            // people who were just looked up in AWS: they are as AWS described them
+	Held        func(p org.PersonID, t org.Target, rule string) string // why nothing of it starts at present, or nothing
+	NotLent     func(t org.Target, way string) string                  // why this server cannot lend a target in a way, or nothing
+	Groups      func(org.Target) org.GroupID                           // the group that Sparekey made for a target, for the way membership; empty where there is none
 }
 
 // Ticket is what a ticket system said about a ticket, for one person and one moment.

@@ -108,6 +108,11 @@ func (s Set) lacks(o *option, p org.Person, t place, ask Ask) []string {
 			add("%s", lack)
 		}
 	}
+	if s.facts.Held != nil {
+		if why := s.facts.Held(p.ID, t.target(), b.Name); why != "" {
+			add("gives nothing now: %s", why)
+		}
+	}
 	if s.facts.NotLent != nil {
 		if why := s.facts.NotLent(t.target(), b.way()); why != "" {
 			add("lends nothing there: %s", why)

@@ -64,6 +64,10 @@ var foreign = map[string][7]int{
 	"proposeRules":   {403, 403, 403, 200, 403, 403, 401},
 	"agreeRules":     {403, 403, 403, 200, 403, 403, 401},
 	"rejectRules":    {403, 403, 403, 200, 403, 403, 401},
+	"estimateStop":   {403, 403, 403, 200, 403, 403, 401},
+	"stop":           {403, 403, 403, 200, 403, 403, 401},
+	"listStops":      {403, 403, 403, 200, 200, 403, 401},
+	"liftStop":       {403, 403, 403, 200, 403, 403, 401},
 	"activateRules":  {403, 403, 403, 200, 403, 403, 401},
 }
 
@@ -135,7 +139,10 @@ func (r *rig) try(t *testing.T, c cell, status int) {
 func (r *rig) call(c cell) func() got {
 	r.Helper()
 	as, ctx := r.as(c.user), r.Context()
-	request, grant, review := "req-000000", "g-000000", "rev-000000"
+	request, grant, review, stop := "req-000000", "g-000000", "rev-000000", "stop-000000"
+	if c.operation == "liftStop" {
+		stop = r.stopped()
+	}
 	if c.whose == "dana" || c.whose == "kim" || c.whose == "lena" {
 		switch c.operation {
 		case "getRequest", "approve", "reject", "withdraw", "favour":
@@ -197,6 +204,13 @@ func (r *rig) call(c cell) func() got {
 		"agreeRules":    func() (*http.Response, error) { return as.AgreeRules(ctx, digest) },
 		"rejectRules":   func() (*http.Response, error) { return as.RejectRules(ctx, digest, client.CommentBody{}) },
 		"activateRules": func() (*http.Response, error) { return as.ActivateRules(ctx, digest) },
+
+		"estimateStop": func() (*http.Response, error) { return as.EstimateStop(ctx, client.StopScope{Person: some("dana")}) },
+		"stop": func() (*http.Response, error) {
+			return as.Stop(ctx, client.StopBody{Person: some("dana"), Comment: "an exercise"})
+		},
+		"listStops": func() (*http.Response, error) { return as.ListStops(ctx, &client.ListStopsParams{}) },
+		"liftStop":  func() (*http.Response, error) { return as.LiftStop(ctx, stop, client.CommentBody{}) },
 	}
 	return func() got { return r.read(calls[c.operation]()) }
 }

@@ -125,6 +125,7 @@ func (s *Server) operations() {
 	})
 	s.duties()
 	s.ruleOperations()
+	s.stopOperations()
 }
 
 var anID = regexp.MustCompile(`^(req|g)-[0-9a-z]+$`)

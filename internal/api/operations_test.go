@@ -25,6 +25,7 @@ func TestEveryOperationWorksThroughTheGeneratedClient(t *testing.T) {
 	r.byMembership()
 	r.longer()
 	r.rulesChange()
+	r.redButton()
 	for path, methods := range r.contract.Paths {
 		for method, op := range methods {
 			if !r.contract.seen[op.ID+" 200"] {

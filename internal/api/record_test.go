@@ -28,6 +28,8 @@ func TestEveryCommandIsRecordedWithWhoSentWhat(t *testing.T) {
 	g := ok[client.Request](r, answer, err).Lines[0].Grant
 	r.work()
 	r.sends("amy", "/v1/grants/"+g.Id+"/end", `{"comment":"enough"}`, "grant.ending")
+	r.sends("amy", "/v1/stops", `{"rule":"prod","comment":"enough"}`, "stop.made")
+	r.sends("amy", "/v1/stops/"+r.stopped()+"/lift", `{"comment":"go on"}`, "stop.lifted")
 }
 
 func TestEveryDutyIsRecordedWithWhoSentWhat(t *testing.T) {

@@ -55,7 +55,8 @@ type Promises interface {
 
 // Roles are the people who may do more than ask and approve. They are part of the configuration.
 type Roles struct {
-	Administrators rules.Who // may end every grant and read everything
+	Administrators rules.Who // may end every grant, read everything and change the rules
+	Security       rules.Who // may end every grant and read everything
 	Auditors       rules.Who // may read everything
 }
 
@@ -72,6 +73,7 @@ type Parts struct {
 	Rota      Rota    // nil: nobody knows who is on call
 	Groups    Groups  // nil: nothing can be prepared to be lent by membership
 
+	Quota       access.Quota  // for estimates; [access.TypicalQuota] where it is zero
 	Management  bool          // whether a way of its own leads into the management account; without one it is not lent
 	PerHour     int           // requests of one person in an hour; zero means 100
 	Longest     time.Duration // that a rule may give. Zero means [rules.DefaultLongest].
@@ -117,6 +119,9 @@ const (
 func New(p Parts) (*Broker, error) {
 	if p.CallTimeout == 0 {
 		p.CallTimeout = callTimeout
+	}
+	if p.Quota == (access.Quota{}) {
+		p.Quota = access.TypicalQuota
 	}
 	if p.PerHour == 0 {
 		p.PerHour = perHour
@@ -281,6 +286,8 @@ func unknown(kind, id string) error {
 		hint = "`sparekey grants --all` lists the grants that you may see"
 	case "review":
 		hint = "`sparekey reviews` lists what waits for you, and what is about you"
+	case "stop":
+		hint = "`sparekey stops` lists them"
 	case "favourite":
 		hint = "`sparekey access favourites` lists what you have kept"
 	}

@@ -251,6 +251,8 @@ func nameless(kind, name string, known []string) error {
 		p.Hint = fmt.Sprintf("did you mean %q?", near)
 	case kind == "person":
 		p.Hint = "write the user name as the directory has it, or the person's id"
+	case kind == "rule":
+		p.Hint = "`sparekey rules show` has those in force"
 	default:
 		p.Hint = "`sparekey access list` shows what you may ask for"
 	}
@@ -429,7 +431,7 @@ func (b *Broker) End(ctx context.Context, id, why string) (access.Grant, error) 
 			if g, err = tx.Grant(id); err != nil {
 				return access.Change{}, err
 			}
-			if not := g.MayEnd(by); not != "" && !b.administers(by) {
+			if not := g.MayEnd(by); not != "" && !b.stops(by) {
 				if !b.sees(by) {
 					return access.Change{}, unknown("grant", id)
 				}

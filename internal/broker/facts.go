@@ -129,7 +129,11 @@ func (b *Broker) at(tx *store.Tx, f rules.Facts) (rules.Set, error) {
 	if f.Overdue, err = tx.Overdue(f.Now); err != nil {
 		return set, err
 	}
-	f.NotLent = b.notLent
+	stops, err := tx.HoldingStops(f.Now)
+	if err != nil {
+		return set, err
+	}
+	f.Held, f.NotLent = held(stops), b.notLent
 	f.Groups = func(t org.Target) org.GroupID {
 		g, err := tx.LentGroup(t)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -82,7 +83,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if err == nil {
 		v.broker, err = broker.New(broker.Parts{
 			Store: db, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
-			Roles: rolesOf(c.Roles), Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
+			Roles: rolesOf(c.Roles), Quota: quotaOf(c.Limits), Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
 			Longest: c.Limits.Longest.Duration,
 		})
 	}
@@ -135,10 +136,18 @@ func rolesOf(r config.Roles) broker.Roles {
 	if r.Administrators != nil {
 		roles.Administrators = *r.Administrators
 	}
+	if r.Security != nil {
+		roles.Security = *r.Security
+	}
 	if r.Auditors != nil {
 		roles.Auditors = *r.Auditors
 	}
 	return roles
+}
+
+// quotaOf is what the lane will take of AWS, for estimates.
+func quotaOf(l config.Limits) access.Quota {
+	return access.Quota{Outstanding: cmp.Or(l.Outstanding, access.TypicalQuota.Outstanding), CallsPerSecond: cmp.Or(float64(l.CallsPerSecond), 15), Operation: access.TypicalQuota.Operation}
 }
 
 func tokensOf(tokens []config.Token) ([]api.Token, error) {

@@ -94,7 +94,8 @@ type Limits struct {
 
 // Roles are the people who may do more than ask and approve.
 type Roles struct {
-	Administrators *rules.Who `yaml:"administrators"`
+	Administrators *rules.Who `yaml:"administrators"` // may end every grant, read everything and change the rules
+	Security       *rules.Who `yaml:"security"`       // may end every grant, stop everything and read everything
 	Auditors       *rules.Who `yaml:"auditors"`
 }
 

@@ -93,6 +93,11 @@ func (tx *Tx) Apply(c access.Change, cause audit.Cause) error {
 			return err
 		}
 	}
+	for _, s := range c.Stops {
+		if err := tx.putStop(s, was[audit.Subject{Kind: "stop", ID: s.ID}]); err != nil {
+			return err
+		}
+	}
 	return tx.Append(cause, c.Events...)
 }
 

@@ -109,3 +109,12 @@ type Review struct {
 	Due     int64
 	Body    string
 }
+
+type Stop struct {
+	ID      string
+	Version int64
+	State   string
+	At      int64
+	Until   int64
+	Body    string
+}
