@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"sparekey/org"
 )
@@ -47,7 +48,10 @@ type differ struct {
 	lending map[lendingKey]*lending
 	numbers map[string]uint32 // by the keys of what is lent
 	weighed map[string][]Kind // by the numbers of what was lent before and is after
+	shut    map[shutKey]bits  // the accounts in which a permission set cannot be lent in a way at present
 }
+
+type shutKey struct{ way, set string }
 
 // lendingKey is what a rule is to everybody at a target.
 type lendingKey struct {
@@ -57,7 +61,7 @@ type lendingKey struct {
 }
 
 func newDiffer(before, after Set) *differ {
-	d := &differ{sets: [2]Set{before, after}, m: after.m, found: map[lineKey]*line{}, lending: map[lendingKey]*lending{}, numbers: map[string]uint32{}, weighed: map[string][]Kind{}}
+	d := &differ{sets: [2]Set{before, after}, m: after.m, found: map[lineKey]*line{}, lending: map[lendingKey]*lending{}, numbers: map[string]uint32{}, weighed: map[string][]Kind{}, shut: map[shutKey]bits{}}
 	for side, s := range d.sets {
 		d.marked[side] = newBits(len(d.m.Organization().Accounts))
 		for id := range s.care.accounts {
@@ -172,31 +176,74 @@ func (d *differ) compare(c *class) {
 	differences := map[changeKey]map[string]bits{} // by permission set
 	sets := d.setsOf(c)
 	nobody := d.nobodyFor(one)
-	for _, part := range d.partsOf(c) {
-		place := part.first()
+	note := func(key changeKey, set string, part bits) {
+		if differences[key] == nil {
+			differences[key] = map[string]bits{}
+		}
+		if differences[key][set] == nil {
+			differences[key][set] = make(bits, len(part))
+		}
+		differences[key][set].add(part)
+	}
+	for _, whole := range d.partsOf(c) {
 		for _, set := range sets {
-			lent, concerned := d.lentAt(c, place, set)
-			if !concerned {
-				continue
+			for _, part := range d.cutShut(c, whole, set) {
+				lent, groupless, concerned := d.lentAt(c, part.first(), set)
+				if !concerned {
+					continue
+				}
+				kinds := d.weigh(lent)
+				if len(kinds) == 0 {
+					continue
+				}
+				key := keyOf(kinds, termsIn(lent[0], nobody), termsIn(lent[1], nobody))
+				if key.before == key.after {
+					key.before, key.after = allOf(lent[0]), allOf(lent[1])
+				}
+				if groupless {
+					key.after = strings.TrimPrefix(key.after+"; by membership once `sparekey groups prepare` has made a group for it", "; ")
+				}
+				note(key, set, part)
 			}
-			kinds := d.weigh(lent)
-			if len(kinds) == 0 {
-				continue
-			}
-			key := keyOf(kinds, termsIn(lent[0], nobody), termsIn(lent[1], nobody))
-			if key.before == key.after {
-				key.before, key.after = allOf(lent[0]), allOf(lent[1])
-			}
-			if differences[key] == nil {
-				differences[key] = map[string]bits{}
-			}
-			if differences[key][set] == nil {
-				differences[key][set] = make(bits, len(part))
-			}
-			differences[key][set].add(part)
 		}
 	}
 	d.keep(c, differences)
+}
+
+// shutFor finds the accounts in which the server cannot lend a permission set in a way at present: it has no way of its own
+// into the management account, or made no group yet. Without facts nothing is shut.
+func (d *differ) shutFor(way, set string) bits {
+	key := shutKey{way, set}
+	if shut, known := d.shut[key]; known {
+		return shut
+	}
+	accounts := d.m.Organization().Accounts
+	shut, f := newBits(len(accounts)), d.sets[1].facts
+	if f.NotLent == nil && f.Groups == nil {
+		accounts = nil
+	}
+	for i, a := range accounts {
+		to := org.Target{Account: a.ID, PermissionSet: set}
+		if f.NotLent != nil && f.NotLent(to, way) != "" || way == byMembership && f.Groups != nil && f.Groups(to) == "" {
+			shut.set(i)
+		}
+	}
+	d.shut[key] = shut
+	return shut
+}
+
+// cutShut cuts a part by where a permission set can be lent in the ways of a class's rules.
+func (d *differ) cutShut(c *class, part bits, set string) []bits {
+	parts := []bits{part}
+	if f := d.sets[1].facts; f.NotLent == nil && f.Groups == nil {
+		return parts
+	}
+	for _, way := range []string{byAssignment, byMembership, bySession} {
+		if slices.ContainsFunc(c.rules, func(i int) bool { return !d.rules[i].Deny && d.rules[i].way() == way && d.rules[i].sets[set] }) {
+			parts = cut(parts, d.shutFor(way, set))
+		}
+	}
+	return parts
 }
 
 // setsOf lists the permission sets of which something may change for a class.
@@ -267,8 +314,9 @@ func cut(parts []bits, by bits) []bits {
 	return parts
 }
 
-// lentAt is what the rules of a class lend at a target on each side, and whether one of those that are about it has changed.
-func (d *differ) lentAt(c *class, place int, set string) (lent [2][]*lending, concerned bool) {
+// lentAt is what the rules of a class lend at a target on each side, whether one of those that would lend it after lacks a
+// group, and whether one of those that are about it has changed.
+func (d *differ) lentAt(c *class, place int, set string) (lent [2][]*lending, groupless, concerned bool) {
 	var denied [2]bool
 	for _, i := range c.rules {
 		r := d.rules[i]
@@ -279,7 +327,10 @@ func (d *differ) lentAt(c *class, place int, set string) (lent [2][]*lending, co
 		switch {
 		case r.Deny:
 			denied[r.side] = true
-		case len(r.broken) == 0:
+		case len(r.broken) > 0:
+		case d.shutFor(r.way(), set).has(place):
+			groupless = groupless || r.side == 1 && r.way() == byMembership
+		default:
 			lent[r.side] = append(lent[r.side], d.lend(r, place, set))
 		}
 	}
@@ -288,7 +339,7 @@ func (d *differ) lentAt(c *class, place int, set string) (lent [2][]*lending, co
 			lent[side] = nil
 		}
 	}
-	return lent, concerned
+	return lent, groupless && !denied[1], concerned
 }
 
 // lend makes what a rule is at a target, once for all that are alike.

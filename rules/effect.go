@@ -97,6 +97,9 @@ func (c Change) String() string {
 		return fmt.Sprintf("%s gain%s %s: %s", c.Who, s, what, c.After)
 	}
 	if c.Kinds[0] == Lost {
+		if c.After != "" {
+			return fmt.Sprintf("%s lose%s %s: %s (before: %s)", c.Who, s, what, c.After, c.Before)
+		}
 		return fmt.Sprintf("%s lose%s %s (before: %s)", c.Who, s, what, c.Before)
 	}
 	how := make([]string, len(c.Kinds))

@@ -108,6 +108,13 @@ func (s Set) lacks(o *option, p org.Person, t place, ask Ask) []string {
 			add("%s", lack)
 		}
 	}
+	return append(lacks, s.shut(o, p, t)...)
+}
+
+// shut says what lets a rule give nothing at present, whatever is asked for.
+func (s Set) shut(o *option, p org.Person, t place) (lacks []string) {
+	b := o.rule
+	add := func(format string, args ...any) { lacks = append(lacks, fmt.Sprintf(format, args...)) }
 	if s.facts.Held != nil {
 		if why := s.facts.Held(p.ID, t.target(), b.Name); why != "" {
 			add("gives nothing now: %s", why)

@@ -45,8 +45,8 @@ type Spot struct {
 	PermissionSet string // its name
 }
 
-// Offers yields what the person may ask for, by account name and id, then permission set name. A person who is gone may ask
-// for nothing.
+// Offers yields what the person may ask for now, by account name and id, then permission set name. A person who is gone may
+// ask for nothing.
 func (s Set) Offers(p org.Person) iter.Seq[Offer] { return s.Find(p, Search{}) }
 
 // Find yields what [Set.Offers] does, as far as a search lets it through. What it costs grows with what is yielded, and hardly
@@ -72,8 +72,9 @@ func (s Set) Find(p org.Person, in Search) iter.Seq[Offer] {
 				if len(ways) == 0 {
 					continue
 				}
-				offer := Offer{accounts[i], s.m.Path(accounts[i].Parent), l.set, s.Sensitive(org.Target{Account: accounts[i].ID, PermissionSet: l.set.ARN}), s.prune(p, accounts[i], ways)}
-				if !yield(offer) {
+				to := place{accounts[i], i, l.set}
+				open := s.prune(p, to, ways)
+				if len(open) > 0 && !yield(Offer{accounts[i], s.m.Path(accounts[i].Parent), l.set, s.Sensitive(to.target()), open}) {
 					return
 				}
 			}
@@ -172,11 +173,13 @@ func waysTo(allow, deny []*bound, account int, set string) []*bound {
 	return ways
 }
 
-// prune orders the ways and leaves out each that gives no more than one before it.
-func (s Set) prune(p org.Person, account org.Account, rules []*bound) []Way {
-	options := make([]option, len(rules))
-	for i, b := range rules {
-		options[i] = s.option(b, p, account)
+// prune orders the ways and leaves out those that give nothing at present, and each that gives no more than one before it.
+func (s Set) prune(p org.Person, to place, rules []*bound) []Way {
+	var options []option
+	for _, b := range rules {
+		if o := s.option(b, p, to.account); len(s.shut(&o, p, to)) == 0 {
+			options = append(options, o)
+		}
 	}
 	slices.SortFunc(options, func(a, b option) int {
 		if a.before(b) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sparekey/org"
 )
 
 // TestWhichChangesOfTheWholeLanguageWiden names each change of a rule in both directions: from without to with, and back.
@@ -89,5 +91,42 @@ func TestARuleThatIsGoneMayLetOthersDecide(t *testing.T) {
 		if e := Diff(bookOf(t, one, other).In(m), bookOf(t, other).In(m)); e.Widens() {
 			t.Errorf("%s: %+v", name, e)
 		}
+	}
+}
+
+// TestWhatCannotBeLentNowIsLostAndWidensAllTheSame has rules lend by membership where no group was made, and in an account that
+// the server has no way into.
+func TestWhatCannotBeLentNowIsLostAndWidensAllTheSame(t *testing.T) {
+	m := described(t, diffWorld)
+	made := map[org.Target]org.GroupID{}
+	shut := org.AccountID("")
+	facts := Facts{Groups: func(to org.Target) org.GroupID { return made[to] }, NotLent: func(to org.Target, _ string) string {
+		if to.Account == shut {
+			return "no way leads into it"
+		}
+		return ""
+	}}
+	const rule = "rules:\n  - name: a\n    who: {groups: [developers]}\n    what: {permission-sets: [PowerUser]}\n    where: {ous: [Workloads/Prod]}\n    for: 1h\n    approval: {need: 1, groups: [approvers]}\n"
+	before, after := parsed(t, rule).In(m).At(facts), parsed(t, rule+"    by: membership\n").In(m).At(facts)
+	e := Diff(before, after)
+	if e.Totals.Lost == 0 || e.Totals.Gained+e.Totals.Wider+e.Totals.Narrower > 0 || !strings.Contains(linesOf(e), "by membership once `sparekey groups prepare` has made a group for it (before: ") {
+		t.Errorf("%+v\n%s", e.Totals, linesOf(e))
+	}
+	if !e.Widens() {
+		t.Error("once a group is made somebody has what no rule gave, and nobody else need agree")
+	}
+	for _, a := range m.Organization().Accounts {
+		for _, set := range m.Organization().PermissionSets {
+			made[org.Target{Account: a.ID, PermissionSet: set.ARN}] = "g-1"
+		}
+	}
+	if e := Diff(before, after); e.Totals.Lost > 0 || e.Totals.Wider == 0 {
+		t.Errorf("with groups: %s", linesOf(e))
+	}
+	nothing := (&Book{}).In(m).At(facts)
+	all := Diff(nothing, before)
+	shut = all.Changes[0].Accounts[0].ID
+	if some := Diff(nothing, before); some.Totals.Gained == 0 || some.Totals.Gained >= all.Totals.Gained {
+		t.Errorf("%d gained where nothing leads into one account, %d otherwise", some.Totals.Gained, all.Totals.Gained)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"sparekey/access"
 	"sparekey/internal/store"
+	"sparekey/org"
 	"sparekey/rules"
 	"sparekey/strict"
 )
@@ -37,7 +38,7 @@ func (b *Broker) DiffRules(ctx context.Context, files []rules.File) (Difference,
 	var d Difference
 	if err == nil {
 		var book *rules.Book
-		if d, book, err = b.differ(set, files); err == nil {
+		if d, book, err = b.differ(ctx, set, files); err == nil {
 			err = b.served(book)
 		}
 	}
@@ -47,7 +48,7 @@ func (b *Broker) DiffRules(ctx context.Context, files []rules.File) (Difference,
 	return d, nil
 }
 
-func (b *Broker) differ(set rules.Set, files []rules.File) (Difference, *rules.Book, error) {
+func (b *Broker) differ(ctx context.Context, set rules.Set, files []rules.File) (Difference, *rules.Book, error) {
 	book, err := b.parse(files)
 	if err != nil {
 		return Difference{}, nil, err
@@ -57,7 +58,26 @@ func (b *Broker) differ(set rules.Set, files []rules.File) (Difference, *rules.B
 		return Difference{}, nil, err
 	}
 	m := set.Organization()
-	return Difference{digest, set.Digest(), rules.Diff(set, book.In(m)), book.Check(m)}, book, nil
+	f, err := b.lendable(ctx)
+	if err != nil {
+		return Difference{}, nil, err
+	}
+	return Difference{digest, set.Digest(), rules.Diff(set.At(f), book.In(m).At(f)), book.Check(m)}, book, nil
+}
+
+// lendable is what this server can lend at all: whatever else is known at a moment is no difference between rules.
+func (b *Broker) lendable(ctx context.Context) (rules.Facts, error) {
+	made := map[org.Target]org.GroupID{}
+	err := b.Store.View(ctx, func(tx *store.Tx) error {
+		groups, err := tx.LentGroups()
+		for _, g := range groups {
+			if g.Ready {
+				made[g.Target.Target] = g.Group
+			}
+		}
+		return err
+	})
+	return rules.Facts{NotLent: b.notLent, Groups: func(t org.Target) org.GroupID { return made[t] }}, err
 }
 
 // Books is the rules in force, what is proposed in their place, and what was in force before.
@@ -105,7 +125,7 @@ func (b *Broker) RulesOf(ctx context.Context, digest string) (Stored, error) {
 		s.Proposal, s.Files, err = b.stored(ctx, digest, func(rules.Proposal) bool { return true }, "are known")
 	}
 	if err == nil {
-		s.Difference, _, err = b.differ(set, s.Files)
+		s.Difference, _, err = b.differ(ctx, set, s.Files)
 	}
 	if err != nil {
 		return Stored{}, b.refuse(ctx, "show rules", aboutRules, err)

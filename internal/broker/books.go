@@ -302,7 +302,7 @@ func (b *Broker) proposeRules(ctx context.Context, files []rules.File, base stri
 		return rules.Proposal{}, err
 	}
 	set := b.rules()
-	d, book, err := b.differ(set, files)
+	d, book, err := b.differ(ctx, set, files)
 	if err == nil {
 		err = b.served(book)
 	}

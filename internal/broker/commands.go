@@ -249,6 +249,8 @@ func nameless(kind, name string, known []string) error {
 	switch near := strict.Nearest(name, known); {
 	case near != "":
 		p.Hint = fmt.Sprintf("did you mean %q?", near)
+	case len(holding(name, known)) > 0:
+		p.Hint = "there is " + strings.Join(holding(name, known), ", ")
 	case kind == "person":
 		p.Hint = "write the user name as the directory has it, or the person's id"
 	case kind == "rule":
@@ -257,6 +259,22 @@ func nameless(kind, name string, known []string) error {
 		p.Hint = "`sparekey access list` shows what you may ask for"
 	}
 	return p
+}
+
+// holding names some of what is known that has a text in its name.
+func holding(text string, known []string) []string {
+	const most = 5
+	var found []string
+	for _, name := range known {
+		switch {
+		case len(text) < 3 || !strings.Contains(strings.ToLower(name), strings.ToLower(text)):
+		case len(found) == most:
+			return append(found, "and others")
+		default:
+			found = append(found, name)
+		}
+	}
+	return found
 }
 
 func accountIDs(accounts []org.Account) string {

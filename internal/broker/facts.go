@@ -134,17 +134,42 @@ func (b *Broker) at(tx *store.Tx, f rules.Facts) (rules.Set, error) {
 		return set, err
 	}
 	f.Held, f.NotLent = held(stops), b.notLent
-	f.Groups = func(t org.Target) org.GroupID {
-		g, err := tx.LentGroup(t)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			b.Log.Error("the group of a target could not be read", "error", err)
-		}
-		if err != nil || !g.Ready {
-			return ""
-		}
-		return g.Group
-	}
+	f.Groups = b.lentGroups(tx)
 	return set.At(f), nil
+}
+
+// fewGroups is how many groups are looked up one by one; whoever asks about more asks about many, and all are read at once.
+const fewGroups = 3
+
+// lentGroups finds the groups that Sparekey made, as one transaction sees them.
+func (b *Broker) lentGroups(tx *store.Tx) func(org.Target) org.GroupID {
+	asked := 0
+	var all map[org.Target]org.GroupID
+	return func(t org.Target) org.GroupID {
+		if asked++; asked <= fewGroups {
+			g, err := tx.LentGroup(t)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				b.Log.Error("the group of a target could not be read", "error", err)
+			}
+			if err != nil || !g.Ready {
+				return ""
+			}
+			return g.Group
+		}
+		if all == nil {
+			groups, err := tx.LentGroups()
+			if err != nil {
+				b.Log.Error("the groups that lend could not be read", "error", err)
+			}
+			all = map[org.Target]org.GroupID{}
+			for _, g := range groups {
+				if g.Ready {
+					all[g.Target.Target] = g.Group
+				}
+			}
+		}
+		return all[t]
+	}
 }
 
 // notLent says why a target cannot be lent in a way: the management account only by assignment, and only where a way of its

@@ -118,28 +118,42 @@ func fault(t *testing.T, r *rig.Rig, f sandbox.Fault) {
 // TestAWSThatDoesNotDoItMakesAStuckGrantThatIsStillTried shows that what is not mended is said, and mended when it can be.
 func TestAWSThatDoesNotDoItMakesAStuckGrantThatIsStillTried(t *testing.T) {
 	t.Parallel()
-	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
-		for _, kind := range []sandbox.FaultKind{sandbox.Denied, sandbox.AsyncFailed, sandbox.ServerError, sandbox.Throttle, sandbox.Conflict} {
-			l := r.Live()
-			r.Become(l.ID, access.Active, time.Minute, l.Watch)
-			r.Box.Script(sandbox.Fault{Operation: "DeleteAccountAssignment", Kind: kind})
-			g := r.Become(l.ID, access.Stuck, 45*time.Minute, l.Watch)
-			if !r.Box.Assigned(l.Assignment) || g.Trouble == "" || g.End == nil {
-				t.Fatalf("%s: %s", kind, rig.Story(g))
-			}
-			if !strings.Contains(r.Log.String(), "grant="+l.ID) {
-				t.Errorf("%s: nothing in the log: %s", kind, r.Log)
-			}
-			before := len(r.Box.Calls())
-			r.Pass(6*time.Hour, l.Watch)
-			if tries := len(r.Box.Calls()) - before; tries < 200 {
-				t.Errorf("%s: only %d calls in six hours", kind, tries)
-			}
-			r.Box.ClearFaults()
-			r.Become(l.ID, access.Ended, 10*time.Minute, l.Watch)
-			l.Through()
+	for name, address := range rig.Engines {
+		for way, kinds := range map[access.Way][]sandbox.FaultKind{
+			access.Assignment: {sandbox.Denied, sandbox.AsyncFailed, sandbox.ServerError, sandbox.Throttle, sandbox.Conflict},
+			access.Membership: {sandbox.Denied, sandbox.ServerError, sandbox.Throttle, sandbox.Conflict},
+		} {
+			t.Run(name+" "+string(way), func(t *testing.T) {
+				t.Parallel()
+				r := rig.New(t, address(t), sandbox.Behaviour{})
+				r.Lends(way)
+				for _, kind := range kinds {
+					stick(t, r, way, kind)
+				}
+			})
 		}
-	})
+	}
+}
+
+func stick(t *testing.T, r *rig.Rig, way access.Way, kind sandbox.FaultKind) {
+	l := r.Live()
+	r.Become(l.ID, access.Active, time.Minute, l.Watch)
+	r.Box.Script(sandbox.Fault{Operation: rig.Changing(way)[1], Kind: kind})
+	g := r.Become(l.ID, access.Stuck, 45*time.Minute, l.Watch)
+	if !l.There() || g.Trouble == "" || g.End == nil {
+		t.Fatalf("%s: %s", kind, rig.Story(g))
+	}
+	if !strings.Contains(r.Log.String(), "grant="+l.ID) {
+		t.Errorf("%s: nothing in the log: %s", kind, r.Log)
+	}
+	before := len(r.Box.Calls())
+	r.Pass(6*time.Hour, l.Watch)
+	if tries := len(r.Box.Calls()) - before; tries < 200 {
+		t.Errorf("%s: only %d calls in six hours", kind, tries)
+	}
+	r.Box.ClearFaults()
+	r.Become(l.ID, access.Ended, 10*time.Minute, l.Watch)
+	l.Through()
 }
 
 func TestAnEndAtEveryMomentOfTheStartEndsIt(t *testing.T) {

@@ -134,7 +134,8 @@ func (a *app) requestsCommand() *cobra.Command {
 			if len(args) == 1 {
 				return a.showRequest(c.Context(), r, args[0])
 			}
-			list, err := answer[client.RequestsOutputBody](r.ListRequests(c.Context(), &client.ListRequestsParams{}))
+			most := int64(200)
+			list, err := answer[client.RequestsOutputBody](r.ListRequests(c.Context(), &client.ListRequestsParams{Limit: &most}))
 			if err != nil {
 				return err
 			}
@@ -156,6 +157,9 @@ func (a *app) requestsCommand() *cobra.Command {
 				}
 			}
 			table(a.out, []string{"REQUEST", "ACCOUNT", "PERMISSION SET", "FOR", "STATE", "ASKED", "REASON"}, rows)
+			if more := value(list.Next); more != "" {
+				fmt.Fprintln(a.err, "hint: these are the newest; GET /v1/requests?after="+more+" has those before")
+			}
 			return nil
 		},
 	}

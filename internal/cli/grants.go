@@ -149,7 +149,11 @@ func (a *app) endCommand() *cobra.Command {
 			}
 			fmt.Fprintf(a.out, "%-9s  %s  %s %s\n", g.State, g.Id, plain(g.Target.AccountName), plain(g.Target.PermissionSet))
 			if g.KeptBy != nil && len(*g.KeptBy) > 0 {
-				fmt.Fprintf(a.out, "%-9s  the access stays: %s keeps it; end that as well if it must go\n", "", strings.Join(*g.KeptBy, " and "))
+				keeps, that := "keeps", "that"
+				if len(*g.KeptBy) > 1 {
+					keeps, that = "keep", "them"
+				}
+				fmt.Fprintf(a.out, "%-9s  the access stays: %s %s it; end %s as well if it must go\n", "", strings.Join(*g.KeptBy, " and "), keeps, that)
 			}
 			if g.Standing {
 				fmt.Fprintf(a.out, "%-9s  the access existed before and stays\n", "")

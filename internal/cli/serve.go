@@ -100,8 +100,8 @@ func (a *app) statusCommand() *cobra.Command {
 			if s.MirrorError != nil {
 				fmt.Fprintf(a.out, "              the last attempt failed: %s\n", plain(*s.MirrorError))
 			}
-			if s.Rules != nil {
-				fmt.Fprintf(a.out, "rules         %s\n", plain(*s.Rules))
+			if s.Book != nil {
+				fmt.Fprintf(a.out, "rules         %s; `sparekey rules show` has them\n", short(*s.Book))
 			}
 			if s.FolderDiffers {
 				fmt.Fprintln(a.out, "              the folder of rules said something else at the start; `sparekey rules apply` proposes it")
