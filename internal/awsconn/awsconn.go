@@ -30,6 +30,7 @@ type Settings struct {
 	Endpoint    string      // instead of AWS's own, for every service; for the sandbox and other emulators
 	Proxy       string      // an HTTP proxy; none by default, whatever the environment says
 	Credentials Credentials // required
+	Skew        *Skew       // is told the Date of every answer; nil: nobody is
 }
 
 // Credentials say where credentials come from. Exactly one source is set; Role is assumed with what it gives.
@@ -69,6 +70,9 @@ func Open(s Settings) (aws.Config, error) {
 	client, err := httpClient(s.Proxy)
 	if err != nil {
 		return aws.Config{}, err
+	}
+	if s.Skew != nil {
+		client.Transport = dated{client.Transport, s.Skew}
 	}
 	c := aws.Config{
 		Region: s.Region, HTTPClient: client, Retryer: func() aws.Retryer { return aws.NopRetryer{} }, DefaultsMode: aws.DefaultsModeStandard,

@@ -47,12 +47,6 @@ type setup struct {
 	log        *slog.Logger
 }
 
-// wallClock is the machine's clock.
-type wallClock struct{}
-
-func (wallClock) Now() time.Time                         { return time.Now() }
-func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
-
 // assemble opens the database, takes over the rules in force or those of the folder, and joins the parts.
 func assemble(ctx context.Context, s setup) (*server, error) {
 	c := s.config

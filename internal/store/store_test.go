@@ -313,3 +313,17 @@ func TestOpenRequestsAreThoseThatWait(t *testing.T) {
 		})
 	})
 }
+
+// TestTheDatabasesClockIsAskedFor compares with this machine's, on which the database of the tests runs.
+func TestTheDatabasesClockIsAskedFor(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		off, err := s.ClockOffset(t.Context())
+		if err != nil || off.Abs() > time.Second || s.Engine() == SQLite && off != 0 {
+			t.Errorf("%s, %v", off, err)
+		}
+		s.Close()
+		if _, err := s.ClockOffset(t.Context()); (err == nil) != (s.Engine() == SQLite) {
+			t.Errorf("of a closed database: %v", err)
+		}
+	})
+}
