@@ -139,6 +139,45 @@ func (a *Assignments) creations(ctx context.Context, want org.Assignment, since 
 	return found, nil
 }
 
+// Outstanding lists the operations that AWS has under way, by their ids, whoever began them: creates and deletes count against
+// the same quota of ten ("Quotas", IAM Identity Center User Guide).
+func (a *Assignments) Outstanding(ctx context.Context) ([]string, error) {
+	instance, _, err := a.center.Find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	keep := func(items []types.AccountAssignmentOperationStatusMetadata) {
+		for _, item := range items {
+			if item.Status == types.StatusValuesInProgress {
+				ids = append(ids, aws.ToString(item.RequestId))
+			}
+		}
+	}
+	underWay := &types.OperationStatusFilter{Status: types.StatusValuesInProgress}
+	creates := ssoadmin.NewListAccountAssignmentCreationStatusPaginator(a.client, &ssoadmin.ListAccountAssignmentCreationStatusInput{
+		InstanceArn: &instance, MaxResults: aws.Int32(100), Filter: underWay,
+	})
+	for creates.HasMorePages() {
+		page, err := creates.NextPage(ctx)
+		if err != nil {
+			return nil, told("listing creates", err)
+		}
+		keep(page.AccountAssignmentsCreationStatus)
+	}
+	deletes := ssoadmin.NewListAccountAssignmentDeletionStatusPaginator(a.client, &ssoadmin.ListAccountAssignmentDeletionStatusInput{
+		InstanceArn: &instance, MaxResults: aws.Int32(100), Filter: underWay,
+	})
+	for deletes.HasMorePages() {
+		page, err := deletes.NextPage(ctx)
+		if err != nil {
+			return nil, told("listing deletes", err)
+		}
+		keep(page.AccountAssignmentsDeletionStatus)
+	}
+	return ids, nil
+}
+
 func of(s *types.AccountAssignmentOperationStatus, want org.Assignment) bool {
 	return s != nil && s.PrincipalType == types.PrincipalType(want.Kind) && aws.ToString(s.PrincipalId) == want.Principal &&
 		aws.ToString(s.TargetId) == string(want.Account) && aws.ToString(s.PermissionSetArn) == want.PermissionSet

@@ -128,3 +128,15 @@ func (s split) Deletion(ctx context.Context, id string) (access.Seen, error) {
 	op, err := way.Deletion(ctx, inner)
 	return marked(strings.TrimSuffix(id, inner), op, err)
 }
+
+// Outstanding lists the operations that AWS has under way. They are of one Identity Center, whoever began them, and so without
+// the word that the second way's begin with.
+func (s split) Outstanding(ctx context.Context) ([]string, error) {
+	counter, ok := s.ordinary.(interface {
+		Outstanding(ctx context.Context) ([]string, error)
+	})
+	if !ok {
+		return nil, nil
+	}
+	return counter.Outstanding(ctx)
+}

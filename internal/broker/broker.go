@@ -99,6 +99,7 @@ type Broker struct {
 	wrongs    atomic.Pointer[string] // what that found
 	refused   refusals
 	shifts    shifts
+	throttles atomic.Int64  // how often AWS said that it was asked too much
 	questions tally         // about tickets
 	vain      tally         // requests that were refused
 	looks     *rate.Limiter // of people who are looked up in the background

@@ -117,7 +117,11 @@ func (c carrier) hinder(ctx context.Context, trouble error) error {
 func call[T any](ctx context.Context, c carrier, do func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
-	return do(ctx)
+	answer, err := do(ctx)
+	if errors.Is(err, access.ErrThrottled) {
+		c.throttles.Add(1)
+	}
+	return answer, err
 }
 
 func (c carrier) assigned(ctx context.Context) (bool, error) {

@@ -28,10 +28,13 @@ type Limits struct {
 const (
 	laneLease    = 15 * time.Second
 	laneRenewal  = 5 * time.Second
-	parallel     = 16          // grants that are carried at once
-	lookEvery    = time.Second // for what other replicas changed
-	atOnce       = 500         // due grants that are looked at in one turn
-	callsOfATask = 3           // at most, of those that count against the quota
+	parallel     = 16               // grants that are carried at once
+	lookEvery    = time.Second      // for what other replicas changed
+	countEvery   = 30 * time.Second // what AWS has under way that is not ours
+	easeEvery    = 5 * time.Second  // after a throttle a call a second more is dared
+	leastPace    = 1                // calls a second, however much AWS throttles
+	atOnce       = 500              // due grants that are looked at in one turn
+	callsOfATask = 3                // at most, of those that count against the quota
 )
 
 // lane starts and ends access.
@@ -44,6 +47,12 @@ type lane struct {
 	pace   *rate.Limiter
 	holder string
 	wake   chan struct{}
+
+	epoch     int64     // of our lease: another one follows on somebody else's
+	foreign   int       // operations that AWS has under way and that no grant accounts for
+	counted   time.Time // when they were counted
+	throttles int64     // of which we have slowed down
+	slowed    time.Time // when we did, or eased since
 
 	done     chan carried
 	carrying map[string]access.Grant // by id: what is being carried, as it was
@@ -83,16 +92,19 @@ func (l *lane) run(ctx context.Context) {
 	var until time.Time // of our lease
 	for ctx.Err() == nil {
 		if now := l.clock.Now(); !now.Before(until.Add(-laneLease + laneRenewal)) {
-			_, held, err := l.store.TakeLease(ctx, "lane", l.holder, now, now.Add(laneLease))
+			epoch, held, err := l.store.TakeLease(ctx, "lane", l.holder, now, now.Add(laneLease))
 			if err != nil && ctx.Err() == nil {
 				l.log.Error("the lane's lease could not be taken", "error", err)
 			}
 			if until = now.Add(laneLease); err != nil || !held {
 				until = time.Time{}
+			} else if epoch != l.epoch {
+				l.epoch, l.counted = epoch, time.Time{} // whoever had it may have died with operations under way
 			}
 		}
 		wait := lookEvery
 		if !until.IsZero() {
+			l.adapt()
 			wait = l.turn(ctx)
 		}
 		l.rest(ctx, wait)
@@ -113,6 +125,36 @@ func (l *lane) rest(ctx context.Context, wait time.Duration) {
 		l.finish(c)
 	case <-l.wake:
 	case <-l.clock.After(wait):
+	}
+}
+
+// adapt halves the pace when AWS has throttled, and raises it again a call a second at a time.
+func (l *lane) adapt() {
+	now, pace := l.clock.Now(), l.pace.Limit()
+	switch n := l.broker.Throttles(); {
+	case n > l.throttles:
+		l.throttles, l.slowed = n, now
+		l.pace.SetLimit(max(pace/2, leastPace))
+	case pace < rate.Limit(l.limits.CallsPerSecond) && now.Sub(l.slowed) >= easeEvery:
+		l.slowed = now
+		l.pace.SetLimit(min(pace+1, rate.Limit(l.limits.CallsPerSecond)))
+	}
+}
+
+// count asks AWS what it has under way that is not ours: at once when the lane was somebody else's before, and then from time
+// to time. Where AWS does not say, what was known holds.
+func (l *lane) count(ctx context.Context) {
+	now := l.clock.Now()
+	if !l.counted.IsZero() && now.Sub(l.counted) < countEvery {
+		return
+	}
+	l.counted = now
+	n, err := l.broker.Foreign(ctx)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		l.log.Warn("it is not known what AWS has under way beside ours", "error", err)
+	case err == nil:
+		l.foreign = n
 	}
 }
 
@@ -148,6 +190,9 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 			l.log.Error("what is due could not be read", "error", err)
 		}
 		return lookEvery
+	}
+	if len(due)+len(busy) > 0 {
+		l.count(ctx)
 	}
 	slots := l.slots(due, busy, now)
 	wait := lookEvery
@@ -196,14 +241,15 @@ func callsOf(t access.Task) int {
 // slots are the operations that AWS would still take.
 type slots struct {
 	limit    int
-	used     int
+	used     int // by us
+	foreign  int // by others
 	accounts map[org.AccountID]string // account → the grant whose operation is under way there
 	starting bool                     // some start is due, and one slot is kept for it
 }
 
 // slots counts what is under way. One slot is never used here: it is kept for emergencies.
 func (l *lane) slots(due, busy []access.Grant, now time.Time) *slots {
-	s := &slots{limit: l.limits.Outstanding - 1, accounts: map[org.AccountID]string{}}
+	s := &slots{limit: l.limits.Outstanding - 1, foreign: l.foreign, accounts: map[org.AccountID]string{}}
 	for _, g := range busy {
 		_, carried := l.carrying[g.ID]
 		if operates(g) && g.Outstanding() && !carried {
@@ -252,7 +298,8 @@ func (s *slots) admit(g access.Grant, now time.Time) bool {
 	if g.Urgency() == 0 && s.starting {
 		limit--
 	}
-	if s.used >= max(limit, 1) {
+	// One is always tried: what others have under way may be over by now, and AWS says so if it is not.
+	if s.used > 0 && s.used+s.foreign >= limit {
 		return false
 	}
 	s.take(g)
