@@ -366,3 +366,12 @@ func (s Set) option(b *bound, p org.Person, account org.Account) option {
 	o.nobody = s.nobody(o.needs, p.ID)
 	return o
 }
+
+// Lends reports whether some rule lends a target to somebody, by words alone: nobody need be there to have it now.
+func (s Set) Lends(t org.Target) bool {
+	place, refusal := s.target(t)
+	if refusal != "" {
+		return false
+	}
+	return slices.ContainsFunc(s.rules, func(b bound) bool { return !b.Deny && b.accounts.has(place.bit) && b.sets[t.PermissionSet] })
+}

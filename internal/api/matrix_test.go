@@ -67,6 +67,7 @@ var foreign = map[string][7]int{
 	"estimateStop":   {403, 403, 403, 200, 403, 403, 401},
 	"stop":           {403, 403, 403, 200, 403, 403, 401},
 	"listStops":      {403, 403, 403, 200, 200, 403, 401},
+	"drift":          {403, 403, 403, 200, 200, 403, 401},
 	"liftStop":       {403, 403, 403, 200, 403, 403, 401},
 	"activateRules":  {403, 403, 403, 200, 403, 403, 401},
 }
@@ -209,6 +210,7 @@ func (r *rig) call(c cell) func() got {
 		"stop": func() (*http.Response, error) {
 			return as.Stop(ctx, client.StopBody{Person: some("dana"), Comment: "an exercise"})
 		},
+		"drift":     func() (*http.Response, error) { return as.Drift(ctx, &client.DriftParams{}) },
 		"listStops": func() (*http.Response, error) { return as.ListStops(ctx, &client.ListStopsParams{}) },
 		"liftStop":  func() (*http.Response, error) { return as.LiftStop(ctx, stop, client.CommentBody{}) },
 	}

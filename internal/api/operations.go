@@ -126,6 +126,7 @@ func (s *Server) operations() {
 	s.duties()
 	s.ruleOperations()
 	s.stopOperations()
+	add(s, http.MethodGet, "/v1/drift", "drift", "What AWS gives that no grant has, and the other way round", s.drift)
 }
 
 var anID = regexp.MustCompile(`^(req|g)-[0-9a-z]+$`)

@@ -73,11 +73,13 @@ type Parts struct {
 	Rota      Rota    // nil: nobody knows who is on call
 	Groups    Groups  // nil: nothing can be prepared to be lent by membership
 
-	Quota       access.Quota  // for estimates; [access.TypicalQuota] where it is zero
-	Management  bool          // whether a way of its own leads into the management account; without one it is not lent
-	PerHour     int           // requests of one person in an hour; zero means 100
-	Longest     time.Duration // that a rule may give. Zero means [rules.DefaultLongest].
-	CallTimeout time.Duration // of one call of AWS; shorter than the lease under which it is made. Zero means 10 s.
+	Quota          access.Quota  // for estimates; [access.TypicalQuota] where it is zero
+	Enforce        Enforcement   // what the reconciler takes away; nothing unless it is chosen
+	ScansPerSecond float64       // calls with which what is given in AWS is read in the background; zero means 2
+	Management     bool          // whether a way of its own leads into the management account; without one it is not lent
+	PerHour        int           // requests of one person in an hour; zero means 100
+	Longest        time.Duration // that a rule may give. Zero means [rules.DefaultLongest].
+	CallTimeout    time.Duration // of one call of AWS; shorter than the lease under which it is made. Zero means 10 s.
 }
 
 // Broker is the one door. Its methods may be called by any number of goroutines.
@@ -103,6 +105,8 @@ type Broker struct {
 	questions tally         // about tickets
 	vain      tally         // requests that were refused
 	looks     *rate.Limiter // of people who are looked up in the background
+	scans     *rate.Limiter // of what is listed in the background
+	confirmed sync.Map      // by target of live grants: when it was looked at
 
 	telling sync.Mutex
 	changed chan struct{}
@@ -114,6 +118,7 @@ const (
 	perHour     = 100
 
 	lookUpsPerSecond = 5 // in the background; each is two calls of the identity store
+	scansPerSecond   = 2 // of the 20 calls that Identity Center lets everybody together make
 )
 
 // New makes a broker. Its rules are set by [Broker.Begin]; until then, and until an organization is there, it refuses.
@@ -123,6 +128,9 @@ func New(p Parts) (*Broker, error) {
 	}
 	if p.Quota == (access.Quota{}) {
 		p.Quota = access.TypicalQuota
+	}
+	if p.ScansPerSecond == 0 {
+		p.ScansPerSecond = scansPerSecond
 	}
 	if p.PerHour == 0 {
 		p.PerHour = perHour
@@ -134,6 +142,7 @@ func New(p Parts) (*Broker, error) {
 		return nil, fmt.Errorf("a call of AWS may take %s, which is not shorter than its lease of %s", p.CallTimeout, leaseTime)
 	}
 	b := &Broker{Parts: p, promises: nobody{}, changed: make(chan struct{}), looks: rate.NewLimiter(lookUpsPerSecond, lookUpsPerSecond)}
+	b.scans = rate.NewLimiter(rate.Limit(p.ScansPerSecond), max(int(p.ScansPerSecond), 1))
 	b.holder = b.newID("holder")
 	b.inForce.Store(&rules.Set{})
 	b.roles.Store(&boundRoles{})

@@ -77,7 +77,8 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if err == nil {
 		v.broker, err = broker.New(broker.Parts{
 			Store: db, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
-			Roles: rolesOf(c.Roles), Quota: quotaOf(c.Limits), Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
+			Roles: rolesOf(c.Roles), Quota: quotaOf(c.Limits), ScansPerSecond: c.Reconcile.CallsPerSecond,
+			Enforce: broker.Enforcement{Orphaned: c.Reconcile.Enforces("orphaned"), People: c.Reconcile.Enforces("people")}, Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
 			Longest: c.Limits.Longest.Duration,
 		})
 	}

@@ -34,6 +34,7 @@ type Config struct {
 	Tokens       []Token     `yaml:"tokens"`
 	Log          Log         `yaml:"log"`
 	Lookup       Lookup      `yaml:"lookup"`
+	Reconcile    Reconcile   `yaml:"reconcile"`
 
 	folder string
 }
@@ -90,6 +91,17 @@ type Limits struct {
 	CallsPerSecond int            `yaml:"calls-per-second"`        // of Identity Center; 15 by default
 	MirrorEvery    rules.Duration `yaml:"read-organization-every"` // 5m by default
 	PerHour        int            `yaml:"requests-per-hour"`       // of one person; 100 by default
+}
+
+// Reconcile says what is done about access that no grant has.
+type Reconcile struct {
+	CallsPerSecond float64       `yaml:"calls-per-second"` // with which what is given is read; 2 by default
+	Enforce        []strict.Word `yaml:"enforce"`          // orphaned: what Sparekey gave once; people: what others gave to single people where a rule lends
+}
+
+// Enforces reports whether something is to be taken away.
+func (r Reconcile) Enforces(what string) bool {
+	return slices.ContainsFunc(r.Enforce, func(w strict.Word) bool { return w.Text == what })
 }
 
 // Roles are the people who may do more than ask and approve.
@@ -166,6 +178,15 @@ func (c *Config) check() strict.Errors {
 		}
 	}
 	c.Limits.check(say)
+	for i := range c.Reconcile.Enforce {
+		if c.Reconcile.Enforce[i].Text == "" {
+			say(c.Reconcile.Enforce[i].At, "known: orphaned, people", "enforce has an empty word")
+		}
+		oneOf(&c.Reconcile.Enforce[i], []string{"orphaned", "people"}, "enforce", say)
+	}
+	if r := c.Reconcile.CallsPerSecond; r < 0 || r > 15 {
+		say(c.At, "2 leaves most of AWS's 20 to others", "reconcile.calls-per-second is %v", r)
+	}
 	c.Lookup.check(say)
 	seen := map[string]bool{}
 	for _, t := range c.Tokens {

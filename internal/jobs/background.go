@@ -21,6 +21,7 @@ type (
 	watch   struct{}
 	tickets struct{}
 	tidy    struct{}
+	scan    struct{}
 	lapse   struct {
 		Request string `json:"request"`
 	}
@@ -31,6 +32,7 @@ func (leavers) Kind() string { return "let-leavers-go" }
 func (watch) Kind() string   { return "watch" }
 func (tickets) Kind() string { return "watch-tickets" }
 func (tidy) Kind() string    { return "tidy" }
+func (scan) Kind() string    { return "reconcile" }
 func (lapse) Kind() string   { return "lapse-request" }
 
 // once keeps a periodic job from being queued again while one waits or runs.
@@ -42,6 +44,7 @@ func once() *river.InsertOpts {
 
 const (
 	watchEvery = 15 * time.Second // tickets, what waits for other systems, reviews that are due, groups that are being made
+	scanEvery  = time.Minute      // it goes on where it stopped
 	shortJob   = time.Minute      // the longest that an ordinary job may take
 	longJob    = 20 * time.Minute // the longest that reading an organization, or looking everybody up, may take
 )
@@ -58,6 +61,9 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 		return nil, err
 	}
 	if err := river.AddWorkerSafely(workers, &worker[tickets]{limit: longJob, do: func(ctx context.Context, _ tickets) error { return b.WatchTickets(ctx) }}); err != nil {
+		return nil, err
+	}
+	if err := river.AddWorkerSafely(workers, &worker[scan]{limit: scanEvery - 10*time.Second, do: func(ctx context.Context, _ scan) error { return b.Reconcile(ctx) }}); err != nil {
 		return nil, err
 	}
 	if err := river.AddWorkerSafely(workers, &worker[tidy]{limit: shortJob, do: func(ctx context.Context, _ tidy) error {
@@ -81,7 +87,7 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 	return &river.Config{
 		ID: holder, Logger: slog.New(onlyTrouble{log.Handler()}), Workers: workers,
 		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
-		PeriodicJobs: []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(watchEvery, false, watch{}), every(watchEvery, false, tickets{}), every(time.Minute, false, tidy{})},
+		PeriodicJobs: []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(watchEvery, false, watch{}), every(watchEvery, false, tickets{}), every(time.Minute, false, tidy{}), every(scanEvery, false, scan{})},
 		JobTimeout:   shortJob, RescueStuckJobsAfter: longJob + time.Minute,
 	}, nil
 }

@@ -241,8 +241,8 @@ func callsOf(t access.Task) int {
 // slots are the operations that AWS would still take.
 type slots struct {
 	limit    int
-	used     int // by us
-	foreign  int // by others
+	used     int                      // by us
+	foreign  int                      // by others
 	accounts map[org.AccountID]string // account → the grant whose operation is under way there
 	starting bool                     // some start is due, and one slot is kept for it
 }

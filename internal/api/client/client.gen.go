@@ -17,6 +17,45 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for FindingKind.
+const (
+	FindingKindForeign  FindingKind = "foreign"
+	FindingKindMissing  FindingKind = "missing"
+	FindingKindOrphaned FindingKind = "orphaned"
+)
+
+// Valid indicates whether the value is a known member of the FindingKind enum.
+func (e FindingKind) Valid() bool {
+	switch e {
+	case FindingKindForeign:
+		return true
+	case FindingKindMissing:
+		return true
+	case FindingKindOrphaned:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FindingPrincipalType.
+const (
+	FindingPrincipalTypeGROUP FindingPrincipalType = "GROUP"
+	FindingPrincipalTypeUSER  FindingPrincipalType = "USER"
+)
+
+// Valid indicates whether the value is a known member of the FindingPrincipalType enum.
+func (e FindingPrincipalType) Valid() bool {
+	switch e {
+	case FindingPrincipalTypeGROUP:
+		return true
+	case FindingPrincipalTypeUSER:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GrantBy.
 const (
 	GrantByAssignment GrantBy = "assignment"
@@ -333,6 +372,20 @@ type DoneOutputBody struct {
 	Done bool `json:"done"`
 }
 
+// DriftOutputBody defines model for DriftOutputBody.
+type DriftOutputBody struct {
+	// Accounts Active accounts
+	Accounts int64     `json:"accounts"`
+	Findings []Finding `json:"findings"`
+	Now      time.Time `json:"now"`
+
+	// Oldest The look that is longest ago, of those
+	Oldest *time.Time `json:"oldest,omitempty"`
+
+	// Seen Of them, those that were looked at
+	Seen int64 `json:"seen"`
+}
+
 // Effect defines model for Effect.
 type Effect struct {
 	// Base Digest of the rules in force that they were compared with
@@ -427,6 +480,33 @@ type Favourite struct {
 type FavouritesOutputBody struct {
 	Favourites []Favourite `json:"favourites"`
 }
+
+// Finding defines model for Finding.
+type Finding struct {
+	Account     string `json:"account"`
+	AccountName string `json:"accountName"`
+
+	// Grant The grant that should have it, or had it last
+	Grant *string     `json:"grant,omitempty"`
+	Kind  FindingKind `json:"kind"`
+
+	// PermissionSet Its name, or its ARN where it is not known
+	PermissionSet string `json:"permissionSet"`
+
+	// Principal User or group name; its id where the directory does not know it
+	Principal     string               `json:"principal"`
+	PrincipalId   string               `json:"principalId"`
+	PrincipalType FindingPrincipalType `json:"principalType"`
+
+	// Since When it was found first
+	Since time.Time `json:"since"`
+}
+
+// FindingKind defines model for Finding.Kind.
+type FindingKind string
+
+// FindingPrincipalType defines model for Finding.PrincipalType.
+type FindingPrincipalType string
 
 // Grant defines model for Grant.
 type Grant struct {
@@ -996,6 +1076,12 @@ type ListAccessParams struct {
 	Limit *int64  `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// DriftParams defines parameters for Drift.
+type DriftParams struct {
+	// Groups Also what groups have that Sparekey did not make: in most organizations that is their standing access
+	Groups *bool `form:"groups,omitempty" json:"groups,omitempty"`
+}
+
 // ListGrantsParams defines parameters for ListGrants.
 type ListGrantsParams struct {
 	// All Not only your own, but all that you may end or read
@@ -1206,6 +1292,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/approvals (the `ListApprovals` operationId).
 	ListApprovals(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Drift What AWS gives that no grant has, and the other way round
+	//
+	// Corresponds with GET /v1/drift (the `Drift` operationId).
+	Drift(ctx context.Context, params *DriftParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListFavourites What you ask for often
 	//
@@ -1567,6 +1658,21 @@ func (c *Client) ListAccess(ctx context.Context, params *ListAccessParams, reqEd
 // Corresponds with GET /v1/approvals (the `ListApprovals` operationId).
 func (c *Client) ListApprovals(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListApprovalsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Drift What AWS gives that no grant has, and the other way round
+//
+// Corresponds with GET /v1/drift (the `Drift` operationId).
+func (c *Client) Drift(ctx context.Context, params *DriftParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDriftRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2544,6 +2650,60 @@ func NewListApprovalsRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDriftRequest constructs an http.Request for the Drift method
+func NewDriftRequest(server string, params *DriftParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/drift")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Groups != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "groups", *params.Groups, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4157,6 +4317,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/approvals (the `ListApprovals` operationId).
 	ListApprovalsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListApprovalsResponse, error)
 
+	// DriftWithResponse What AWS gives that no grant has, and the other way round
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/drift (the `Drift` operationId).
+	DriftWithResponse(ctx context.Context, params *DriftParams, reqEditors ...RequestEditorFn) (*DriftResponse, error)
+
 	// ListFavouritesWithResponse What you ask for often
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4967,6 +5134,124 @@ func (r ListApprovalsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListApprovalsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DriftResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DriftOutputBody
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DriftResponse) GetJSON200() *DriftOutputBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DriftResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DriftResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DriftResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DriftResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DriftResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8919,6 +9204,19 @@ func (c *ClientWithResponses) ListApprovalsWithResponse(ctx context.Context, req
 	return ParseListApprovalsResponse(rsp)
 }
 
+// DriftWithResponse What AWS gives that no grant has, and the other way round
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/drift (the `Drift` operationId).
+func (c *ClientWithResponses) DriftWithResponse(ctx context.Context, params *DriftParams, reqEditors ...RequestEditorFn) (*DriftResponse, error) {
+	rsp, err := c.Drift(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDriftResponse(rsp)
+}
+
 // ListFavouritesWithResponse What you ask for often
 //
 // Returns a wrapper object for the known response body format(s).
@@ -9881,6 +10179,109 @@ func ParseListApprovalsResponse(rsp *http.Response) (*ListApprovalsResponse, err
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ApprovalsOutputBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDriftResponse parses an HTTP response from a DriftWithResponse call
+func ParseDriftResponse(rsp *http.Response) (*DriftResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DriftResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DriftOutputBody
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

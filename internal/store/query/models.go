@@ -110,6 +110,13 @@ type Review struct {
 	Body    string
 }
 
+type Scan struct {
+	Account string
+	At      int64
+	Found   int64
+	Body    string
+}
+
 type Stop struct {
 	ID      string
 	Version int64
