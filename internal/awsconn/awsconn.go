@@ -30,6 +30,7 @@ type Settings struct {
 	Endpoint    string      // instead of AWS's own, for every service; for the sandbox and other emulators
 	Proxy       string      // an HTTP proxy; none by default, whatever the environment says
 	Credentials Credentials // required
+	Watch       func(Call)  // is told every call that was sent, if set; it returns at once
 }
 
 // Credentials say where credentials come from. Exactly one source is set; Role is assumed with what it gives.
@@ -79,6 +80,9 @@ func Open(s Settings) (aws.Config, error) {
 			return aws.Config{}, fmt.Errorf("the AWS endpoint %q is not an http or https URL", s.Endpoint)
 		}
 		c.BaseEndpoint = aws.String(s.Endpoint)
+	}
+	if s.Watch != nil {
+		c.APIOptions = append(c.APIOptions, telling(s.Watch))
 	}
 	direct, err := httpClient("")
 	if err != nil {

@@ -71,6 +71,7 @@ type Parts struct {
 	Tickets   Tickets // nil: no service checks tickets
 	Rota      Rota    // nil: nobody knows who is on call
 	Groups    Groups  // nil: nothing can be prepared to be lent by membership
+	Meter     Meter   // nil: nobody counts
 
 	Management  bool          // whether a way of its own leads into the management account; without one it is not lent
 	PerHour     int           // requests of one person in an hour; zero means 100
@@ -123,6 +124,9 @@ func New(p Parts) (*Broker, error) {
 	}
 	if p.Longest == 0 {
 		p.Longest = rules.DefaultLongest
+	}
+	if p.Meter == nil {
+		p.Meter = uncounted{}
 	}
 	if p.CallTimeout >= leaseTime {
 		return nil, fmt.Errorf("a call of AWS may take %s, which is not shorter than its lease of %s", p.CallTimeout, leaseTime)
@@ -187,6 +191,7 @@ func (b *Broker) update(ctx context.Context, decide func(tx *store.Tx) (access.C
 		return access.Change{}, err
 	}
 	b.report(done)
+	b.Meter.Changed(done)
 	if len(done.Grants) > 0 {
 		b.promises.Wake()
 	}

@@ -34,6 +34,7 @@ type Config struct {
 	Tokens       []Token     `yaml:"tokens"`
 	Log          Log         `yaml:"log"`
 	Lookup       Lookup      `yaml:"lookup"`
+	Metrics      *Metrics    `yaml:"metrics"` // where Prometheus asks; nowhere by default
 
 	folder string
 }
@@ -166,6 +167,7 @@ func (c *Config) check() strict.Errors {
 	}
 	c.Limits.check(say)
 	c.Lookup.check(say)
+	c.Metrics.check(c.Listen.Text, say)
 	seen := map[string]bool{}
 	for _, t := range c.Tokens {
 		if raw, err := hex.DecodeString(t.SHA256); err != nil || len(raw) != 32 {
