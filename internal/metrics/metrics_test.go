@@ -58,15 +58,21 @@ func watching(s still) *Meter {
 	return m
 }
 
-// scrape asks as Prometheus does, and keeps the lines of Sparekey's own metrics.
-func scrape(t testing.TB, m *Meter) []string {
+// whole asks as Prometheus does.
+func whole(t testing.TB, m *Meter) string {
 	t.Helper()
 	w := httptest.NewRecorder()
 	m.Handler(quiet).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if w.Code != http.StatusOK {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	return slices.DeleteFunc(strings.Split(w.Body.String(), "\n"), func(line string) bool { return !strings.HasPrefix(line, "sparekey_") })
+	return w.Body.String()
+}
+
+// scrape keeps the lines of Sparekey's own metrics.
+func scrape(t testing.TB, m *Meter) []string {
+	t.Helper()
+	return slices.DeleteFunc(strings.Split(whole(t, m), "\n"), func(line string) bool { return !strings.HasPrefix(line, "sparekey_") })
 }
 
 func has(t testing.TB, lines []string, want ...string) {
