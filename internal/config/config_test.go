@@ -103,7 +103,7 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 		{"calls", change("calls-per-second: 10", "calls-per-second: -1"), "calls-per-second is -1"},
 		{"mirror", change("read-organization-every: 10m", "read-organization-every: 48h"), "read-organization-every is 48h"},
 		{"longest", change("longest: 48h", "longest: forever"), "is not a duration in whole minutes"},
-		{"metrics for everybody", change(`"[::]:9340", expose: true`, `"[::]:9340"`), "s.yaml:17:19: whoever reaches [::]:9340 would read the metrics: no token is asked for there (expose: true below metrics"},
+		{"metrics for everybody", change(`"[::]:9340", expose: true`, `"[::]:9340"`), "s.yaml:17:19: whoever reaches [::]:9340 would read the metrics: no token is asked for there (set expose: true beside it"},
 		{"metrics, no port", change(`"[::]:9340"`, "localhost"), `"localhost" is not an address with a port`},
 		{"metrics of the API", change(`"[::]:9340"`, "0.0.0.0:8340"), "the API listens on 0.0.0.0:8340 already"},
 		{"metrics, unknown key", change("expose: true", "exposed: true"), `unknown key "exposed" in "metrics" (did you mean "expose"?)`},

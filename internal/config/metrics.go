@@ -29,7 +29,7 @@ func (m *Metrics) check(api string, say sayer) {
 	case err != nil:
 		say(m.Listen.At, "write it as "+DefaultMetricsListen, "%q is not an address with a port", m.Listen.Text)
 	case !m.Expose && !loopback(host):
-		say(m.Listen.At, "expose: true below metrics, where only those who may can reach it: let a firewall or a network policy see to that",
+		say(m.Listen.At, "set expose: true beside it, where a firewall or a network policy lets only Prometheus reach it",
 			"whoever reaches %s would read the metrics: no token is asked for there", m.Listen.Text)
 	case m.Listen.Text == api && port != "0":
 		say(m.Listen.At, "metrics have a listener of their own, such as "+DefaultMetricsListen, "the API listens on %s already", m.Listen.Text)
