@@ -353,6 +353,20 @@ func (g Grant) wanted() bool {
 // busy reports whether AWS may be changing the grant's assignment at this moment.
 func (g Grant) busy() bool { return g.State == Granting || g.State == Ending || g.State == Stuck }
 
+// EndDue is when the grant's access is, or was, to be taken away: what AWS still lists after it is late. Whatever ends it early
+// moves it to that moment; an end that AWS undid, by a create that landed late, is as late as it would be without. The zero
+// time means that nothing was begun, so that nothing is to be taken away.
+func (g Grant) EndDue() time.Time {
+	due := g.HardEnd // zero before it has begun
+	if !g.EndsAt.IsZero() {
+		due = g.EndsAt
+	}
+	if due.IsZero() || g.EndingAt.IsZero() {
+		return due
+	}
+	return earliest(due, g.EndingAt)
+}
+
 // LastMinute is when the last session that the grant makes possible can end: its end, and then as long as sessions of the
 // permission set live (trap 5: deleting an assignment does not end sessions). While a grant is being ended this is a moving
 // target, and sure is false: it is the least that it can be. Before the grant is active it is not known.

@@ -154,10 +154,10 @@ func TestEveryOperationHasANameAndSaysHowItCanFail(t *testing.T) {
 	}
 }
 
-func TestEveryRouteNeedsATokenButTheDocumentAndTheHealthCheck(t *testing.T) {
+func TestEveryRouteNeedsATokenButTheDocumentAndTheHealthChecks(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	open := []string{"/openapi.json", "/openapi.yaml", "/healthz"}
+	open := []string{"/openapi.json", "/openapi.yaml", "/healthz", "/readyz"}
 	for _, path := range open {
 		if g := r.raw("", http.MethodGet, path, ""); g.status != http.StatusOK {
 			t.Errorf("%s answers %d", path, g.status)
@@ -168,7 +168,7 @@ func TestEveryRouteNeedsATokenButTheDocumentAndTheHealthCheck(t *testing.T) {
 			}
 		}
 	}
-	closed := []string{"/", "/docs", "/openapi-3.0.json", "/openapi.json/", "/schemas/Me.json", "/healthz/", "/v1", "/metrics", "/debug/pprof/", "//openapi.json", "/v1/../healthz"}
+	closed := []string{"/", "/docs", "/openapi-3.0.json", "/openapi.json/", "/schemas/Me.json", "/healthz/", "/readyz/", "/v1", "/metrics", "/debug/pprof/", "//openapi.json", "/v1/../healthz"}
 	for _, s := range r.contract.samples(t) {
 		closed = append(closed, s.path)
 	}
@@ -185,7 +185,7 @@ func TestEveryAnswerTellsBrowsersAndCachesToKeepOut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for _, g := range []got{
-		r.raw("", http.MethodGet, "/healthz", ""), r.raw("", http.MethodGet, "/v1/me", ""), r.raw("dana", http.MethodGet, "/v1/me", ""),
+		r.raw("", http.MethodGet, "/healthz", ""), r.raw("", http.MethodGet, "/readyz", ""), r.raw("", http.MethodGet, "/v1/me", ""), r.raw("dana", http.MethodGet, "/v1/me", ""),
 		r.raw("dana", http.MethodGet, "/nothing", ""), r.raw("dana", http.MethodPost, "/v1/requests", "{"),
 	} {
 		if g.header.Get("Cache-Control") != "no-store" || g.header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(g.header.Get("Content-Security-Policy"), "default-src 'none'") {

@@ -49,6 +49,8 @@ type Server struct {
 	mux     *http.ServeMux
 	api     huma.API
 	over    chan struct{} // closed when nobody is to wait any more
+	health  health
+	count   func(route string, status int) // nil: nobody counts
 }
 
 // New makes the API.
@@ -62,7 +64,7 @@ func New(b *broker.Broker, tokens []Token, log *slog.Logger, version string) *Se
 	c.Security = []map[string][]string{{"token": {}}}
 	s.api = humago.New(s.mux, c)
 	s.operations()
-	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	s.healthRoutes()
 	s.mux.HandleFunc("/", s.nothing)
 	return s
 }
@@ -92,11 +94,11 @@ func (s *Server) Document() ([]byte, error) {
 
 // Handler is the API with its door: who asks, how much, and what is written down of what was refused.
 func (s *Server) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.counted(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		if r.Method == http.MethodGet && (r.URL.Path == "/openapi.json" || r.URL.Path == "/openapi.yaml" || r.URL.Path == "/healthz") {
+		if open(r) {
 			s.mux.ServeHTTP(w, r)
 			return
 		}

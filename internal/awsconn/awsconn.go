@@ -31,6 +31,7 @@ type Settings struct {
 	Proxy       string      // an HTTP proxy; none by default, whatever the environment says
 	Credentials Credentials // required
 	Skew        *Skew       // is told the Date of every answer; nil: nobody is
+	Watch       func(Call)  // is told every call that was sent, if set; it returns at once
 }
 
 // Credentials say where credentials come from. Exactly one source is set; Role is assumed with what it gives.
@@ -83,6 +84,9 @@ func Open(s Settings) (aws.Config, error) {
 			return aws.Config{}, fmt.Errorf("the AWS endpoint %q is not an http or https URL", s.Endpoint)
 		}
 		c.BaseEndpoint = aws.String(s.Endpoint)
+	}
+	if s.Watch != nil {
+		c.APIOptions = append(c.APIOptions, telling(s.Watch))
 	}
 	direct, err := httpClient("")
 	if err != nil {

@@ -72,6 +72,7 @@ type Parts struct {
 	Tickets   Tickets // nil: no service checks tickets
 	Rota      Rota    // nil: nobody knows who is on call
 	Groups    Groups  // nil: nothing can be prepared to be lent by membership
+	Meter     Meter   // nil: nobody counts
 
 	Quota          access.Quota  // for estimates; [access.TypicalQuota] where it is zero
 	Enforce        Enforcement   // what the reconciler takes away; nothing unless it is chosen
@@ -138,6 +139,9 @@ func New(p Parts) (*Broker, error) {
 	if p.Longest == 0 {
 		p.Longest = rules.DefaultLongest
 	}
+	if p.Meter == nil {
+		p.Meter = uncounted{}
+	}
 	if p.CallTimeout >= leaseTime {
 		return nil, fmt.Errorf("a call of AWS may take %s, which is not shorter than its lease of %s", p.CallTimeout, leaseTime)
 	}
@@ -202,6 +206,7 @@ func (b *Broker) update(ctx context.Context, decide func(tx *store.Tx) (access.C
 		return access.Change{}, err
 	}
 	b.report(done)
+	b.Meter.Changed(done)
 	if len(done.Grants) > 0 {
 		b.promises.Wake()
 	}

@@ -198,4 +198,3 @@ func TestWhatIsChosenIsTakenAwayAndNothingThatAGrantHas(t *testing.T) {
 		}
 	}
 }
-

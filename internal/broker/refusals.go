@@ -22,6 +22,7 @@ func (b *Broker) refuse(ctx context.Context, command string, s audit.Subject, er
 	if !errors.As(err, &p) {
 		return err
 	}
+	b.Meter.Refused(p.Kind.Error())
 	cause := audit.From(ctx)
 	record := b.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return tx.Append(cause, audit.Event{
@@ -43,6 +44,7 @@ type refusals struct {
 
 // Unproven counts a refusal of somebody who has not proved who they are. reason is one of a few fixed words.
 func (b *Broker) Unproven(ctx context.Context, reason string) {
+	b.Meter.Refused(Unproven)
 	b.refused.Lock()
 	if b.refused.counts == nil {
 		b.refused.counts, b.refused.since = map[string]int{}, b.Now()

@@ -24,6 +24,7 @@ import (
 	"sparekey/internal/broker"
 	"sparekey/internal/config"
 	"sparekey/internal/jobs"
+	"sparekey/internal/metrics"
 	"sparekey/internal/store"
 	"sparekey/org"
 )
@@ -35,6 +36,7 @@ type server struct {
 	broker *broker.Broker
 	keeper *jobs.Keeper
 	api    *api.Server
+	meter  *metrics.Meter
 	log    *slog.Logger
 }
 
@@ -55,6 +57,8 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	meter := metrics.New(version())
+	s.connection.Watch = meter.Called
 	connection, err := awsconn.Open(s.connection)
 	if err != nil {
 		return nil, err
@@ -67,7 +71,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &server{config: c, store: db, log: s.log}
+	v := &server{config: c, store: db, meter: meter, log: s.log}
 	center := aws.NewCenter(connection, c.Identity.Instance.Text, c.Identity.Store)
 	missing := org.StatusUnknown
 	if c.Identity.MissingStatus.Text == "enabled" {
@@ -79,7 +83,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 			Store: db, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
 			Roles: rolesOf(c.Roles), Quota: quotaOf(c.Limits), ScansPerSecond: c.Reconcile.CallsPerSecond,
 			Enforce: broker.Enforcement{Orphaned: c.Reconcile.Enforces("orphaned"), People: c.Reconcile.Enforces("people")}, Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
-			Longest: c.Limits.Longest.Duration,
+			Longest: c.Limits.Longest.Duration, Meter: meter,
 		})
 	}
 	if err == nil {
@@ -104,6 +108,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 		return nil, err
 	}
 	v.api = api.New(v.broker, tokens, s.log, version())
+	v.measure(s.clock)
 	return v, nil
 }
 
@@ -112,7 +117,9 @@ func (v *server) ways(s setup, connection sdk.Config, center *aws.Center) (map[a
 	account := func() org.AccountID { return v.broker.ManagementAccount() }
 	var second aws.Way
 	if s.management != nil {
-		c, err := awsconn.Open(*s.management)
+		settings := *s.management
+		settings.Watch = v.meter.Called
+		c, err := awsconn.Open(settings)
 		if err != nil {
 			return nil, fmt.Errorf("connecting to the management account: %w", err)
 		}
@@ -176,6 +183,7 @@ func (s *server) run(ctx context.Context, l net.Listener) error {
 		}
 	}()
 	<-ctx.Done()
+	s.api.Leave()
 	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer done()
 	if err := web.Shutdown(stopping); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -267,4 +268,18 @@ func cmdUntilReady(ts *testscript.TestScript, neg bool, args []string) {
 		var s struct{ Ready bool }
 		return json.NewDecoder(answer.Body).Decode(&s) == nil && s.Ready
 	}, func() string { return "the organization was not read" }))
+}
+
+// cmdGet asks as a load balancer or Prometheus does.
+func cmdGet(ts *testscript.TestScript, neg bool, args []string) {
+	takesArgs(ts, neg, false, args, 2, "get STATUS URL")
+	answer, err := http.Get(args[1])
+	ts.Check(err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	_, _ = ts.Stdout().Write(body)
+	if fmt.Sprint(answer.StatusCode) != args[0] {
+		ts.Fatalf("%s answers %s: %s", args[1], answer.Status, body)
+	}
 }

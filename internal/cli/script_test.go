@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 //	fill TEMPLATE FILE                 write a file with the environment's variables in their places
 //	simulate                           start a simulated AWS by the machine's clock: $AWS_ENDPOINT, aws.json, $ID_DANA …
 //	asked-only REGEXP                  the simulated AWS was asked for something, and for nothing but such operations
+//	get STATUS URL                     fetch a page without a token: it has this status, and its body is the output that is looked at
 //	mode PERMISSIONS FILE              the file or folder has these permissions
 //	aws …                              the AWS CLI; the script is skipped where there is none
 func TestScripts(t *testing.T) {
@@ -55,7 +56,7 @@ func TestScripts(t *testing.T) {
 			"server": cmdServer, "clock": cmdClock, "settle": cmdSettle, "fault": cmdFault, "someone": cmdSomeone, "elsewhere": cmdElsewhere,
 			"assigned": cmdAssigned, "read-organization": cmdRead, "exits": cmdExits, "capture": cmdCapture, "shape": cmdShape, "logged": cmdLogged, "recorded": cmdRecorded,
 			"start": cmdStart, "await-said": cmdAwaitSaid, "signal": cmdSignal, "finish": cmdFinish, "mode": cmdMode, "aws": cmdAWS, "simulate": cmdSimulate, "asked-only": cmdAskedOnly, "odd": cmdOdd, "until-held": cmdUntilHeld,
-			"background": cmdBackground, "fill": cmdFill, "said": cmdSaid, "until-ready": cmdUntilReady,
+			"background": cmdBackground, "fill": cmdFill, "said": cmdSaid, "until-ready": cmdUntilReady, "get": cmdGet,
 		},
 		RequireUniqueNames: true,
 		UpdateScripts:      *update,

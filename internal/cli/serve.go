@@ -44,6 +44,13 @@ func (a *app) serveCommand() *cobra.Command {
 				s.store.Close()
 				return fmt.Errorf("listening: %w", err)
 			}
+			stop, err := s.answerPrometheus()
+			if err != nil {
+				l.Close()
+				s.store.Close()
+				return err
+			}
+			defer stop()
 			log.Info("serving", "address", l.Addr().String(), "version", version())
 			return s.run(c.Context(), l)
 		},

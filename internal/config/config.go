@@ -35,6 +35,7 @@ type Config struct {
 	Log          Log         `yaml:"log"`
 	Lookup       Lookup      `yaml:"lookup"`
 	Reconcile    Reconcile   `yaml:"reconcile"`
+	Metrics      *Metrics    `yaml:"metrics"` // where Prometheus asks; nowhere by default
 
 	folder string
 }
@@ -188,6 +189,7 @@ func (c *Config) check() strict.Errors {
 		say(c.At, "2 leaves most of AWS's 20 to others", "reconcile.calls-per-second is %v", r)
 	}
 	c.Lookup.check(say)
+	c.Metrics.check(c.Listen.Text, say)
 	seen := map[string]bool{}
 	for _, t := range c.Tokens {
 		if raw, err := hex.DecodeString(t.SHA256); err != nil || len(raw) != 32 {

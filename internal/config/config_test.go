@@ -35,6 +35,7 @@ roles: {administrators: {groups: [admins]}, auditors: {people: [amy]}}
 tokens:
   - {sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, person: id-1, note: dana's laptop}
 log: {format: json, level: debug}
+metrics: {listen: "[::]:9340", expose: true}
 `
 
 func TestASmallConfigurationIsEnough(t *testing.T) {
@@ -71,7 +72,7 @@ func TestEverythingCanBeSet(t *testing.T) {
 	if err != nil || s.Credentials.WebIdentity.TokenFile != filepath.Join(folder, "token") || s.Credentials.Role == "" || s.Proxy == "" || s.Endpoint == "" {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if c.Limits.Longest.Duration != 48*time.Hour || c.Roles.Administrators.Groups[0].Text != "admins" || c.Tokens[0].Person != "id-1" {
+	if c.Limits.Longest.Duration != 48*time.Hour || c.Roles.Administrators.Groups[0].Text != "admins" || c.Tokens[0].Person != "id-1" || c.Metrics.Listen.Text != "[::]:9340" {
 		t.Errorf("%+v", c)
 	}
 }
@@ -102,6 +103,10 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 		{"calls", change("calls-per-second: 10", "calls-per-second: -1"), "calls-per-second is -1"},
 		{"mirror", change("read-organization-every: 10m", "read-organization-every: 48h"), "read-organization-every is 48h"},
 		{"longest", change("longest: 48h", "longest: forever"), "is not a duration in whole minutes"},
+		{"metrics for everybody", change(`"[::]:9340", expose: true`, `"[::]:9340"`), "s.yaml:17:19: whoever reaches [::]:9340 would read the metrics: no token is asked for there (set expose: true beside it"},
+		{"metrics, no port", change(`"[::]:9340"`, "localhost"), `"localhost" is not an address with a port`},
+		{"metrics of the API", change(`"[::]:9340"`, "0.0.0.0:8340"), "the API listens on 0.0.0.0:8340 already"},
+		{"metrics, unknown key", change("expose: true", "exposed: true"), `unknown key "exposed" in "metrics" (did you mean "expose"?)`},
 		{"token", change("sha256: e3b0", "sha256: xyz0"), "the token's sha256 is not 64 hexadecimal digits"},
 		{"token twice", change("log:", "  - {sha256: E3B0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, person: id-2}\nlog:"), "this token is here twice"},
 	} {
@@ -114,6 +119,15 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 				t.Error("the database's address is in the error")
 			}
 		})
+	}
+}
+
+func TestMetricsAreOnLoopbackUnlessTheyAreExposed(t *testing.T) {
+	for text, want := range map[string]string{"": "", "metrics: {}\n": DefaultMetricsListen, "metrics: {listen: \"[::1]:1\"}\n": "[::1]:1", "metrics: {listen: \"127.0.0.1:0\"}\n": "127.0.0.1:0"} {
+		c, err := Parse("s.yaml", []byte(small+text))
+		if err != nil || (c.Metrics == nil) != (want == "") || c.Metrics != nil && c.Metrics.Listen.Text != want {
+			t.Errorf("%q: %+v, %v", text, c.Metrics, err)
+		}
 	}
 }
 

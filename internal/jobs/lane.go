@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -57,6 +58,8 @@ type lane struct {
 	done     chan carried
 	carrying map[string]access.Grant // by id: what is being carried, as it was
 	notUntil map[string]time.Time    // AWS's own work goes on; looking before is of no use
+
+	use atomic.Pointer[LaneUse] // as of the last turn
 }
 
 // carried is the outcome of one Carry.
@@ -103,6 +106,7 @@ func (l *lane) run(ctx context.Context) {
 			}
 		}
 		wait := lookEvery
+		l.hold(until)
 		if !until.IsZero() {
 			l.adapt()
 			wait = l.turn(ctx)
@@ -112,6 +116,7 @@ func (l *lane) run(ctx context.Context) {
 	for len(l.carrying) > 0 {
 		l.finish(<-l.done)
 	}
+	l.hold(time.Time{})
 	if err := l.store.DropLease(context.WithoutCancel(ctx), "lane", l.holder); err != nil {
 		l.log.Error("the lane's lease could not be given back", "error", err)
 	}
@@ -209,6 +214,7 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 		}
 		l.carry(ctx, g)
 	}
+	l.took(slots)
 	return max(wait, 10*time.Millisecond)
 }
 

@@ -145,15 +145,18 @@ func (tx *Tx) putGrant(g access.Grant, was int64) error {
 	if err != nil {
 		return err
 	}
-	live, due, urgency := bit(g.Live()), millis(g.Due()), int64(g.Urgency())
+	live, due, urgency, ends := bit(g.Live()), millis(g.Due()), int64(g.Urgency()), int64(0)
+	if g.Live() {
+		ends = millis(g.EndDue())
+	}
 	if was == 0 {
 		return wrap("inserting grant", g.ID, tx.q.InsertGrant(tx.ctx, query.InsertGrantParams{
 			ID: g.ID, Version: g.Version, Request: g.Request, Person: string(g.Person.ID), Way: string(g.Way), Account: string(g.Target.Account),
-			PermissionSet: g.Target.PermissionSet, State: string(g.State), Live: live, Due: due, Urgency: urgency, ApprovedAt: millis(g.ApprovedAt), Body: string(body),
+			PermissionSet: g.Target.PermissionSet, State: string(g.State), Live: live, Due: due, Urgency: urgency, EndsAt: ends, ApprovedAt: millis(g.ApprovedAt), Body: string(body),
 		}))
 	}
 	n, err := tx.q.UpdateGrant(tx.ctx, query.UpdateGrantParams{
-		Version: g.Version, State: string(g.State), Live: live, Due: due, Urgency: urgency, Body: string(body), ID: g.ID, Was: was,
+		Version: g.Version, State: string(g.State), Live: live, Due: due, Urgency: urgency, EndsAt: ends, Body: string(body), ID: g.ID, Was: was,
 	})
 	return changed("grant", g.ID, n, err)
 }

@@ -2,11 +2,11 @@
 SELECT body FROM grants WHERE id = @id;
 
 -- name: InsertGrant :exec
-INSERT INTO grants (id, version, request, person, way, account, permission_set, state, live, due, urgency, approved_at, body)
-VALUES (@id, @version, @request, @person, @way, @account, @permission_set, @state, @live, @due, @urgency, @approved_at, @body);
+INSERT INTO grants (id, version, request, person, way, account, permission_set, state, live, due, urgency, ends_at, approved_at, body)
+VALUES (@id, @version, @request, @person, @way, @account, @permission_set, @state, @live, @due, @urgency, @ends_at, @approved_at, @body);
 
 -- name: UpdateGrant :execrows
-UPDATE grants SET version = @version, state = @state, live = @live, due = @due, urgency = @urgency, body = @body
+UPDATE grants SET version = @version, state = @state, live = @live, due = @due, urgency = @urgency, ends_at = @ends_at, body = @body
 WHERE id = @id AND version = @was;
 
 -- name: DueGrants :many

@@ -180,8 +180,8 @@ func (q *Queries) GrantsOfRequest(ctx context.Context, request string) ([]string
 }
 
 const insertGrant = `-- name: InsertGrant :exec
-INSERT INTO grants (id, version, request, person, way, account, permission_set, state, live, due, urgency, approved_at, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO grants (id, version, request, person, way, account, permission_set, state, live, due, urgency, ends_at, approved_at, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 `
 
 type InsertGrantParams struct {
@@ -196,6 +196,7 @@ type InsertGrantParams struct {
 	Live          int64
 	Due           int64
 	Urgency       int64
+	EndsAt        int64
 	ApprovedAt    int64
 	Body          string
 }
@@ -213,6 +214,7 @@ func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error 
 		arg.Live,
 		arg.Due,
 		arg.Urgency,
+		arg.EndsAt,
 		arg.ApprovedAt,
 		arg.Body,
 	)
@@ -285,8 +287,8 @@ func (q *Queries) RecentGrants(ctx context.Context, most int32) ([]string, error
 }
 
 const updateGrant = `-- name: UpdateGrant :execrows
-UPDATE grants SET version = $1, state = $2, live = $3, due = $4, urgency = $5, body = $6
-WHERE id = $7 AND version = $8
+UPDATE grants SET version = $1, state = $2, live = $3, due = $4, urgency = $5, ends_at = $6, body = $7
+WHERE id = $8 AND version = $9
 `
 
 type UpdateGrantParams struct {
@@ -295,6 +297,7 @@ type UpdateGrantParams struct {
 	Live    int64
 	Due     int64
 	Urgency int64
+	EndsAt  int64
 	Body    string
 	ID      string
 	Was     int64
@@ -307,6 +310,7 @@ func (q *Queries) UpdateGrant(ctx context.Context, arg UpdateGrantParams) (int64
 		arg.Live,
 		arg.Due,
 		arg.Urgency,
+		arg.EndsAt,
 		arg.Body,
 		arg.ID,
 		arg.Was,

@@ -51,6 +51,7 @@ type Grant struct {
 	Urgency       int64
 	ApprovedAt    int64
 	Body          string
+	EndsAt        int64
 }
 
 type Lease struct {
