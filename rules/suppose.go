@@ -200,7 +200,7 @@ func (s Set) supposingPeople(u supposed, f *Facts) string {
 		if !ok {
 			return notHere("person", user, s.m.Names().Users)
 		}
-		f.Overdue[p.ID] = "that the test speaks of"
+		f.Overdue[p.ID] = "(supposed)"
 	}
 	return ""
 }

@@ -95,6 +95,8 @@ func (s Set) tryClaims(c claims, d Decision) string {
 		return fmt.Sprintf("%s wants no comment here", d.Rule)
 	case c.sensitive && !d.Sensitive:
 		return "it is not marked as sensitive here"
+	case c.extend != 0 && d.Extend == 0:
+		return fmt.Sprintf("%s gives it here without an extension", d.Rule)
 	case c.extend != 0 && d.Extend != c.extend:
 		return fmt.Sprintf("%s lets it be extended here by %s", d.Rule, Short(d.Extend))
 	case c.reviewer == "":
