@@ -19,6 +19,7 @@ var (
 	userNames  = []string{"p0", "p1", "p2", "p3", "p4", "p5"}
 	ouPaths    = []string{"A", "A/B", "A/B/C", "D", "/"}
 	setNames   = []string{"S0", "S1", "S2"}
+	roleNames  = []string{"ops/R0", "R1"}
 	accountIDs = []string{"100000000000", "100000000001", "100000000002", "100000000003", "100000000004", "100000000005", "100000000006", "100000000007"}
 )
 
@@ -108,6 +109,17 @@ func anyRule(t *rapid.T, name string, deny bool) *Rule {
 	}
 	if rapid.IntRange(0, 4).Draw(t, "ticket") == 0 {
 		r.With.Ticket = &TicketRule{Pattern: strict.Word{Text: "INC-[0-9]+"}, Check: strict.Word{Text: rapid.SampledFrom([]string{"", "jira"}).Draw(t, "check")}}
+		if r.With.Ticket.Check.Text != "" {
+			r.With.Ticket.WhenDown = strict.Word{Text: rapid.SampledFrom([]string{"", "wait", "pass"}).Draw(t, "ticket when down")}
+		}
+	}
+	r.By = strict.Word{Text: rapid.SampledFrom([]string{"", "", byAssignment, byMembership, bySession}).Draw(t, "by")}
+	if r.By.Text == bySession {
+		r.What = &What{Roles: some(t, "roles", roleNames, 1)}
+	}
+	r.Extend = Duration{time.Duration(rapid.IntRange(0, 2).Draw(t, "extend")) * 30 * time.Minute}
+	if rapid.IntRange(0, 4).Draw(t, "review") == 0 {
+		r.Review = anyReview(t)
 	}
 	if wrong := r.check(DefaultLongest, nil); len(wrong) > 0 {
 		for _, w := range wrong {
@@ -131,6 +143,23 @@ func anyApproval(t *rapid.T, a *Approval) {
 	if rapid.IntRange(0, 4).Draw(t, "on call") == 0 {
 		a.AutomaticOnCall = &OnCall{Schedule: strict.Word{Text: "shift"}}
 	}
+	a.Comment = rapid.SampledFrom([]string{"", "optional", "required"}).Draw(t, "comment")
+}
+
+func anyReview(t *rapid.T) *Review {
+	r := &Review{Party: Party{Groups: some(t, "reviewer groups", groupNames, 1)}, Within: Duration{48 * time.Hour}}
+	if rapid.Bool().Draw(t, "review ladder") {
+		r.Ladder = []Rung{{Party{People: some(t, "late reviewers", userNames, 1)}, Duration{24 * time.Hour}}}
+	}
+	return r
+}
+
+func anySensitive(t *rapid.T) Sensitive {
+	s := Sensitive{Accounts: some(t, "sensitive accounts", accountIDs, 0), PermissionSets: some(t, "sensitive sets", setNames, 0)}
+	if rapid.Bool().Draw(t, "sensitive review") {
+		s.Review = anyReview(t)
+	}
+	return s
 }
 
 func anyPanel(t *rapid.T) Panel {
@@ -145,7 +174,10 @@ func anyPanel(t *rapid.T) Panel {
 		p.Hours = anyHours(t)
 	}
 	if rapid.IntRange(0, 4).Draw(t, "on call") == 0 {
-		p.OnCall = &OnCall{Schedule: strict.Word{Text: "shift"}}
+		p.OnCall = &OnCall{Schedule: strict.Word{Text: "shift"}, WhenDown: strict.Word{Text: rapid.SampledFrom([]string{"", "everyone", "nobody"}).Draw(t, "rota when down")}}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "silent") == 0 {
+		p.Silent = &Party{Groups: some(t, "silent groups", groupNames, 1)}
 	}
 	if rapid.IntRange(0, 3).Draw(t, "ladder") == 0 {
 		p.Ladder = []Rung{{Party{Groups: some(t, "rung", groupNames, 1)}, Duration{15 * time.Minute}}}
@@ -160,23 +192,67 @@ func anyHours(t *rapid.T) *Hours {
 	}
 }
 
-// anyFacts is what other systems might say.
+// anyFacts is what other systems might say, and what the server can do.
 func anyFacts(t *rapid.T, o org.Organization) Facts {
-	f := Facts{Now: noon.Add(time.Duration(rapid.IntRange(0, 47).Draw(t, "hour")) * time.Hour), Delegations: anyDelegations(t, o), Overdue: map[org.PersonID]string{}}
-	if rapid.Bool().Draw(t, "shift is known") {
+	f := Facts{Now: noon.Add(time.Duration(rapid.IntRange(0, 47).Draw(t, "hour")) * time.Hour), Delegations: anyDelegations(t, o)}
+	switch rapid.IntRange(0, 2).Draw(t, "shift") {
+	case 0:
 		f.OnCall = map[string]Shift{"shift": {People: []org.PersonID{rapid.SampledFrom(o.People).Draw(t, "who is on call").ID}}}
+	case 1:
+		f.OnCall = map[string]Shift{"shift": {Down: "no answer"}}
 	}
-	if rapid.Bool().Draw(t, "jira answers") {
-		f.Tickets = map[string]Ticket{"jira": {OK: rapid.Bool().Draw(t, "jira says yes")}}
+	switch rapid.IntRange(0, 2).Draw(t, "jira") {
+	case 0:
+		f.Tickets = map[string]Ticket{"jira": {OK: rapid.Bool().Draw(t, "jira says yes"), Why: "it is closed"}}
+	case 1:
+		f.Tickets = map[string]Ticket{"jira": {Down: "no answer"}}
 	}
+	hinder(t, o, &f)
+	return f
+}
+
+// hinder adds what keeps rules from giving what they give: what this server cannot lend, groups that were not made, stops that
+// hold, and reviews that are overdue.
+func hinder(t *rapid.T, o org.Organization, f *Facts) {
+	account := func(what string) org.AccountID { return org.AccountID(rapid.SampledFrom(accountIDs).Draw(t, what)) }
+	if rapid.Bool().Draw(t, "groups") {
+		none := account("where no group is made")
+		f.Groups = func(to org.Target) org.GroupID {
+			if to.Account == none {
+				return ""
+			}
+			return org.GroupID("lent-" + string(to.Account) + to.PermissionSet)
+		}
+	}
+	if rapid.Bool().Draw(t, "not lent") {
+		not, way := account("where is not lent"), rapid.SampledFrom([]string{byAssignment, byMembership, bySession}).Draw(t, "how not")
+		f.NotLent = func(to org.Target, by string) string {
+			if to.Account == not && by == way {
+				return "it is not lent by " + way
+			}
+			return ""
+		}
+	}
+	if rapid.Bool().Draw(t, "held") {
+		who, where, which := rapid.SampledFrom(o.People).Draw(t, "whose is held").ID, account("where is held"), rapid.SampledFrom([]string{"r0", "r1", "r2"}).Draw(t, "which rule is held")
+		f.Held = func(p org.PersonID, to org.Target, rule string) string {
+			if p == who || to.Account == where || rule == which {
+				return "somebody stopped it"
+			}
+			return ""
+		}
+	}
+	f.Overdue = map[org.PersonID]string{}
 	if rapid.Bool().Draw(t, "overdue") {
 		f.Overdue[rapid.SampledFrom(o.People).Draw(t, "whose review").ID] = "rev-1"
 	}
-	return f
 }
 
 func anyBook(t *rapid.T) *Book {
 	b := &Book{}
+	if rapid.IntRange(0, 2).Draw(t, "sensitive") == 0 {
+		b.Sensitive = anySensitive(t)
+	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "rules") {
 		b.Rules = append(b.Rules, anyRule(t, fmt.Sprintf("r%d", i), rapid.IntRange(0, 3).Draw(t, "deny") == 0))
 	}
@@ -186,16 +262,28 @@ func anyBook(t *rapid.T) *Book {
 	return b
 }
 
+// lendable is what the small world has: permission sets, and roles that a rule may name.
+func lendable(o org.Organization) []string {
+	var all []string
+	for _, s := range o.PermissionSets {
+		all = append(all, s.ARN)
+	}
+	for _, r := range roleNames {
+		all = append(all, org.RolePrefix+r)
+	}
+	return all
+}
+
 var tickets = []string{"INC-1", ""}
 
 // asks is every question that can be put in the small world.
 func asks(o org.Organization, do func(p org.Person, a Ask)) {
 	for _, p := range o.People {
 		for _, a := range o.Accounts {
-			for _, s := range o.PermissionSets {
+			for _, arn := range lendable(o) {
 				for hours := range 5 {
 					for _, reason := range []string{"", "because"} {
-						do(p, Ask{Target: org.Target{Account: a.ID, PermissionSet: s.ARN}, For: time.Duration(hours) * time.Hour, Reason: reason, Ticket: tickets[hours%2]})
+						do(p, Ask{Target: org.Target{Account: a.ID, PermissionSet: arn}, For: time.Duration(hours) * time.Hour, Reason: reason, Ticket: tickets[hours%2]})
 					}
 				}
 			}
@@ -284,6 +372,16 @@ func TestADecisionDoesNotDependOnTheOrderOfTheRules(t *testing.T) {
 	})
 }
 
+// offered are the facts by which offers are compared with the judge: everything is lent, its groups are made, and nothing is
+// held or overdue; and what is sensitive is reviewed. Offers do not ask about these yet: once they do, this is
+// anyFacts(t, o) with every service saying yes, and the book stays as it was drawn.
+func offered(b *Book) Facts {
+	if b.Sensitive.Review == nil {
+		b.Sensitive = Sensitive{}
+	}
+	return Facts{Now: noon, Tickets: map[string]Ticket{"jira": {OK: true}}, Groups: func(org.Target) org.GroupID { return "made" }}
+}
+
 func TestOffersAreExactlyWhatTheJudgeAllows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOrganization(t)
@@ -291,16 +389,17 @@ func TestOffersAreExactlyWhatTheJudgeAllows(t *testing.T) {
 		for _, r := range b.Rules {
 			r.During = nil // offers name the hours, and do not judge by them
 		}
-		s := b.In(org.NewMirror(o)).At(Facts{Now: noon, Tickets: map[string]Ticket{"jira": {OK: true}}})
+		facts := offered(b)
+		s := b.In(org.NewMirror(o)).At(facts)
 		for _, p := range o.People {
-			offered := map[org.Target]Offer{}
+			offers := map[org.Target]Offer{}
 			for offer := range s.Offers(p) {
-				offered[org.Target{Account: offer.Account.ID, PermissionSet: offer.PermissionSet.ARN}] = offer
+				offers[org.Target{Account: offer.Account.ID, PermissionSet: offer.PermissionSet.ARN}] = offer
 			}
 			for _, a := range o.Accounts {
-				for _, set := range o.PermissionSets {
-					to := org.Target{Account: a.ID, PermissionSet: set.ARN}
-					offer, ok := offered[to]
+				for _, arn := range lendable(o) {
+					to := org.Target{Account: a.ID, PermissionSet: arn}
+					offer, ok := offers[to]
 					d := s.Judge(p, Ask{Target: to, For: 0, Reason: "because", Ticket: "INC-1"})
 					if d.Allowed != ok {
 						t.Fatalf("%s %+v: offered %v, judged %+v", p.User, to, ok, d)
