@@ -296,7 +296,7 @@ func TestAddingAnAllowRuleNeverTakesAnythingAway(t *testing.T) {
 		o := anyOrganization(t)
 		m := org.NewMirror(o)
 		b := anyBook(t)
-		more := &Book{Rules: append(slices.Clone(b.Rules), anyRule(t, rapid.SampledFrom([]string{"a", "z"}).Draw(t, "name"), false))}
+		more := &Book{Sensitive: b.Sensitive, Rules: append(slices.Clone(b.Rules), anyRule(t, rapid.SampledFrom([]string{"a", "z"}).Draw(t, "name"), false))}
 		f := anyFacts(t, o)
 		before, after := b.In(m).At(f), more.In(m).At(f)
 		asks(o, func(p org.Person, a Ask) {
@@ -329,7 +329,7 @@ func TestADenyRuleWins(t *testing.T) {
 		m := org.NewMirror(o)
 		b := anyBook(t)
 		deny := anyRule(t, "d", true)
-		with := &Book{Rules: append(slices.Clone(b.Rules), deny)}
+		with := &Book{Sensitive: b.Sensitive, Rules: append(slices.Clone(b.Rules), deny)}
 		f := anyFacts(t, o)
 		before, after := b.In(m).At(f), with.In(m).At(f)
 		covered := bindOne(after, deny)
@@ -360,7 +360,7 @@ func TestADecisionDoesNotDependOnTheOrderOfTheRules(t *testing.T) {
 		o := anyOrganization(t)
 		m := org.NewMirror(o)
 		b := anyBook(t)
-		other := &Book{Rules: rapid.Permutation(b.Rules).Draw(t, "order")}
+		other := &Book{Sensitive: b.Sensitive, Rules: rapid.Permutation(b.Rules).Draw(t, "order")}
 		f := anyFacts(t, o)
 		one, two := b.In(m).At(f), other.In(m).At(f)
 		asks(o, func(p org.Person, a Ask) {
