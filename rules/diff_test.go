@@ -158,7 +158,10 @@ func plainRule(t *rapid.T, name string, deny bool) *Rule {
 	if deny {
 		return r
 	}
-	r.During, r.With.Ticket = nil, nil
+	r.During, r.With.Ticket, r.By, r.Review, r.Extend = nil, nil, strict.Word{}, nil, Duration{}
+	if len(r.What.Roles) > 0 {
+		r.What = &What{PermissionSets: some(t, "sets", setNames, 1)}
+	}
 	if r.Approval.Automatic {
 		return r
 	}

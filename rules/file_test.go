@@ -2,6 +2,8 @@ package rules
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +257,19 @@ func TestAWrongSentenceSaysWhatTheRulesSayInstead(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(book))
 	f.Add([]byte("rules: [{name: a, deny: true, who: {people: x}}]\ntests: ['a may not have b in c']"))
+	f.Add([]byte("tests: ['a may have b in c for 1h by session with two approvals with a comment as sensitive reviewed by d within 1h extended by 5m while e is down']"))
+	f.Add([]byte("tests: ['a may approve b in c for d once e and f have agreed after 5m while e stands in for a while f is new to g while a review of d is overdue']"))
+	examples, err := filepath.Glob("testdata/bullets/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range examples {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
 	m := described(f, organization)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		b, err := Parse([]File{{"f.yaml", text}}, DefaultLongest)

@@ -8,7 +8,7 @@ var meanings = map[string]string{
 	"document.calendars":         "Lists of dates (2026-12-31), by names that holidays may use.",
 	"document.sensitive":         "What wants more care: approvers who are new to their group wait a day, and automatic use is reviewed.",
 	"document.rules":             "The rules. Deny wins; of the rules that allow, the one that asks least decides.",
-	"document.tests":             "Sentences that must hold: PERSON may have SET in PLACE for 1h [automatically | with one approval], PERSON may not have SET in PLACE [for 1h], or PERSON may [not] approve SET in PLACE for PERSON [after 15m].",
+	"document.tests":             "Sentences that must hold: PERSON may have SET in PLACE for 1h [automatically | with one approval], PERSON may not have SET in PLACE [for 1h], or PERSON may [not] approve SET in PLACE for PERSON [after 15m]; and what else docs/approvals.md says of them.",
 	"Sensitive.accounts":         "Account ids. Names and tags change hands.",
 	"Sensitive.permission-sets":  "Permission sets, by name.",
 	"Sensitive.review":           "Who looks at automatic use, where its rule does not say. One file says it.",

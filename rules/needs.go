@@ -63,7 +63,7 @@ func (m Members) include(p org.Person) bool {
 // settled reports whether p is one of the members otherwise than by a group that p came into since.
 func (m Members) settled(p org.Person, since time.Time) bool {
 	for _, g := range m.Groups {
-		if p.In(g.ID) && !p.Joined[g.ID].After(since) {
+		if joined := p.Joined[g.ID]; p.In(g.ID) && (joined.IsZero() || !joined.After(since)) {
 			return true
 		}
 	}

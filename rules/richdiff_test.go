@@ -123,6 +123,9 @@ var aspects = []func(t *rapid.T, r *Rule){
 		r.Extend = Duration{time.Duration(rapid.IntRange(0, 1).Draw(t, "extend")) * 30 * time.Minute}
 	},
 	func(t *rapid.T, r *Rule) {
+		if len(r.What.Roles) > 0 { // which go by session only
+			return
+		}
 		r.By = word1(rapid.SampledFrom([]string{"", "", "membership"}).Draw(t, "by"))
 	},
 	func(t *rapid.T, r *Rule) {

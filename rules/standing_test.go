@@ -37,7 +37,9 @@ func TestWhatRulesWouldChangeIsCountedAgainstWhatPeopleHave(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOrganization(t)
 		given := anyAssignments(t, o)
-		s := anyBook(t).In(org.NewMirror(o))
+		b := anyBook(t)
+		facts := offered(b)
+		s := b.In(org.NewMirror(o)).At(facts)
 		have, may := standing(o, given), map[string]bool{}
 		for _, p := range o.People {
 			for offer := range s.Offers(p) {

@@ -31,7 +31,8 @@ func takesArgs(ts *testscript.TestScript, neg, mayNeg bool, args []string, least
 }
 
 func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
-	takesArgs(ts, neg, false, args, 0, "server [takes=DURATION] [unread]")
+	takesArgs(ts, neg, false, args, 0, "server [takes=DURATION] [tickets=FILE] [unread]")
+	h := hostOf(ts)
 	var b sandbox.Behaviour
 	var faults []sandbox.Fault
 	for _, arg := range args {
@@ -39,13 +40,14 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 			takes, err := time.ParseDuration(text)
 			ts.Check(err)
 			b.AssignmentTakes = takes
+		} else if file, ok := strings.CutPrefix(arg, "tickets="); ok {
+			h.tickets = ts.MkAbs(file)
 		} else if arg == "unread" {
 			faults = append(faults, sandbox.Fault{Service: "organizations", Kind: sandbox.Denied})
 		} else {
 			ts.Fatalf("what is %s?", arg)
 		}
 	}
-	h := hostOf(ts)
 	ts.Check(h.begin(b, faults...))
 	ts.Setenv("ADDRESS", h.address)
 	for _, user := range []string{"dana", "kim", "amy"} {
@@ -166,6 +168,17 @@ func cmdAssigned(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if h.demo.Sandbox.Assigned(a) == neg {
 		ts.Fatalf("in AWS the assignment is there: %v", neg)
+	}
+}
+
+// cmdMember looks at the truth behind the identity store's listings.
+func cmdMember(ts *testscript.TestScript, neg bool, args []string) {
+	takesArgs(ts, neg, true, args, 2, "[!] member PERSON GROUP")
+	is := slices.ContainsFunc(hostOf(ts).demo.Sandbox.State().People, func(p sandbox.StatePerson) bool {
+		return p.User == args[0] && slices.Contains(p.Groups, args[1])
+	})
+	if is == neg {
+		ts.Fatalf("in AWS %s is in %s: %v", args[0], args[1], is)
 	}
 }
 

@@ -20,10 +20,12 @@ import (
 
 	"sparekey/access"
 	"sparekey/audit"
+	"sparekey/internal/config"
 	"sparekey/internal/demo"
 	"sparekey/internal/sandbox"
 	"sparekey/internal/store"
 	"sparekey/org"
+	"sparekey/strict"
 )
 
 // host is what a script's commands speak to: Sparekey as the program puts it together, over the demo's organization, in this
@@ -32,6 +34,7 @@ type host struct {
 	vars    []string     // of the environment at the beginning
 	after   func(func()) // does something at the end of the script
 	runtime string       // folder
+	tickets string       // the file that is the ticket service "desk"; empty: there is none
 
 	address   string
 	simulated *sandbox.Sandbox // of simulate
@@ -105,6 +108,9 @@ func (h *host) begin(b sandbox.Behaviour, faults ...sandbox.Fault) error {
 	h.mirror = org.NewMirror(h.demo.Organization)
 	h.demo.Sandbox.Script(faults...)
 	h.demo.Config.Limits.CallsPerSecond = 1000 // by the machine's clock
+	if h.tickets != "" {
+		h.demo.Config.Lookup.Tickets = []config.TicketService{{Name: strict.Word{Text: "desk"}, File: h.tickets}}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewTextHandler(&h.log, nil))
 	if h.server, err = assemble(ctx, setup{config: h.demo.Config, connection: h.demo.Connection, clock: h.clock, log: log}); err != nil {

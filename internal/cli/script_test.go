@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script. Beside what testscript brings, scripts have:
 //
-//	server [takes=DURATION] [unread]   start Sparekey on the demo's organization, with a clock that stands at 2026-11-23 09:00 UTC
+//	server [takes=DURATION] [tickets=FILE] [unread]   start Sparekey on the demo's organization, with a clock that stands at 2026-11-23 09:00 UTC
 //	                                   its address is in $ADDRESS, tokens in $TOKEN_DANA, $TOKEN_KIM and $TOKEN_AMY
 //	clock DURATION                     let time pass, doing everything at its moment
 //	settle                             let time pass until AWS and the lane have nothing to do
@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 //	someone VERB PERSON [GROUP]        enable, disable, forget (no status) or remove a person; join or leave a group
 //	elsewhere give|take PERSON SET ACCOUNT   somebody else changes an assignment in AWS
 //	[!] assigned PERSON SET ACCOUNT    the truth behind AWS's listings
+//	[!] member PERSON GROUP            the truth behind the identity store's listings
 //	until-held PERSON SET              wait for a grant that another process causes, and let it begin
 //	odd NAME TEXT                      put text with escapes (\x1b, \n, \u202e) into an environment variable
 //	background                         wait until the background has read the organization for the first time
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 		Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": cmdServer, "clock": cmdClock, "settle": cmdSettle, "fault": cmdFault, "someone": cmdSomeone, "elsewhere": cmdElsewhere,
-			"assigned": cmdAssigned, "read-organization": cmdRead, "exits": cmdExits, "capture": cmdCapture, "shape": cmdShape, "logged": cmdLogged, "recorded": cmdRecorded,
+			"assigned": cmdAssigned, "member": cmdMember, "read-organization": cmdRead, "exits": cmdExits, "capture": cmdCapture, "shape": cmdShape, "logged": cmdLogged, "recorded": cmdRecorded,
 			"start": cmdStart, "await-said": cmdAwaitSaid, "signal": cmdSignal, "finish": cmdFinish, "mode": cmdMode, "aws": cmdAWS, "simulate": cmdSimulate, "asked-only": cmdAskedOnly, "odd": cmdOdd, "until-held": cmdUntilHeld,
 			"background": cmdBackground, "fill": cmdFill, "said": cmdSaid, "until-ready": cmdUntilReady, "get": cmdGet,
 		},

@@ -120,11 +120,7 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 		server.Close()
 	})
 	r.AWS = server.URL
-	key := r.Box.Key(o.ManagementAccount, "sparekey")
-	connection, err := awsconn.Open(awsconn.Settings{Region: "us-east-1", Endpoint: server.URL, Credentials: awsconn.Credentials{File: keyFile(t, key)}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	connection := r.Connected("sparekey")
 	if r.Store, err = store.Open(t.Context(), address); err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +140,17 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 		t.Fatal(err)
 	}
 	return r
+}
+
+// Connected is a connection of its own to the sandbox, by a key of the management account.
+func (r *Rig) Connected(key string) sdk.Config {
+	r.Helper()
+	file := keyFile(r.TB, r.Box.Key(r.O.ManagementAccount, key))
+	c, err := awsconn.Open(awsconn.Settings{Region: "us-east-1", Endpoint: r.AWS, Credentials: awsconn.Credentials{File: file}})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return c
 }
 
 // Ways are all the ways to give access.
