@@ -300,16 +300,6 @@ func TestADecisionDoesNotDependOnTheOrderOfTheRules(t *testing.T) {
 	})
 }
 
-// offered are the facts by which offers are compared with the judge: everything is lent, its groups are made, and nothing is
-// held or overdue; and what is sensitive is reviewed. Offers do not ask about these yet: once they do, this is
-// anyFacts(t, o) with every service saying yes, and the book stays as it was drawn.
-func offered(b *Book) Facts {
-	if b.Sensitive.Review == nil {
-		b.Sensitive = Sensitive{}
-	}
-	return Facts{Now: noon, Tickets: map[string]Ticket{"jira": {OK: true}}, Groups: func(org.Target) org.GroupID { return "made" }}
-}
-
 func TestOffersAreExactlyWhatTheJudgeAllows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := anyOrganization(t)
@@ -317,7 +307,8 @@ func TestOffersAreExactlyWhatTheJudgeAllows(t *testing.T) {
 		for _, r := range b.Rules {
 			r.During = nil // offers name the hours, and do not judge by them
 		}
-		facts := offered(b)
+		facts := anyFacts(t, o)
+		facts.Tickets = map[string]Ticket{"jira": {OK: true}}
 		s := b.In(org.NewMirror(o)).At(facts)
 		for _, p := range o.People {
 			offers := map[org.Target]Offer{}

@@ -38,8 +38,7 @@ func TestWhatRulesWouldChangeIsCountedAgainstWhatPeopleHave(t *testing.T) {
 		o := anyOrganization(t)
 		given := anyAssignments(t, o)
 		b := anyBook(t)
-		facts := offered(b)
-		s := b.In(org.NewMirror(o)).At(facts)
+		s := b.In(org.NewMirror(o)).At(Facts{Now: noon, Tickets: map[string]Ticket{"jira": {OK: true}}, Groups: func(org.Target) org.GroupID { return "made" }})
 		have, may := standing(o, given), map[string]bool{}
 		for _, p := range o.People {
 			for offer := range s.Offers(p) {
