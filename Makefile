@@ -32,7 +32,7 @@ lint:
 
 # The race detector needs cgo, and so a C compiler.
 race:
-	CGO_ENABLED=1 $(GO) test -race -skip 'AProcessKilled|AGrantWhoseEndCame|APersonWhoIsDisabledWhile' ./strict ./org ./audit ./rules ./access ./internal/store ./internal/jobs ./internal/api ./internal/aws ./internal/sandbox/...
+	CGO_ENABLED=1 $(GO) test -race -skip 'AProcessKilled|AGrantWhoseEndCame|APersonWhoIsDisabledWhile' ./strict ./org ./audit ./rules ./access ./internal/store ./internal/jobs ./internal/api ./internal/metrics ./internal/aws ./internal/sandbox/...
 	CGO_ENABLED=1 $(GO) test -race -run 'TestFromTheRequest|TestTheSameKey|TestWhoLeaves|TestOnlyOneBroker' ./internal/broker
 
 # Figures for docs/performance.md.

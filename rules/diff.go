@@ -201,7 +201,7 @@ func (d *differ) compare(c *class) {
 					key.before, key.after = allOf(lent[0]), allOf(lent[1])
 				}
 				if groupless {
-					key.after = strings.TrimPrefix(key.after+"; by membership once `sparekey groups prepare` has made a group for it", "; ")
+					key.after = strings.TrimPrefix(key.after+"; by membership only once `sparekey groups prepare` has made a group for it", "; ")
 				}
 				note(key, set, part)
 			}
@@ -315,9 +315,11 @@ func cut(parts []bits, by bits) []bits {
 }
 
 // lentAt is what the rules of a class lend at a target on each side, whether one of those that would lend it after lacks a
-// group, and whether one of those that are about it has changed.
+// group, and whether one of those that are about it has changed. What waits for a group lends nothing, unless nothing else
+// is lent on either side: then it is what is to come.
 func (d *differ) lentAt(c *class, place int, set string) (lent [2][]*lending, groupless, concerned bool) {
 	var denied [2]bool
+	var waiting [2][]*lending
 	for _, i := range c.rules {
 		r := d.rules[i]
 		if !r.accounts.has(place) || r.sets != nil && !r.sets[set] {
@@ -328,18 +330,29 @@ func (d *differ) lentAt(c *class, place int, set string) (lent [2][]*lending, gr
 		case r.Deny:
 			denied[r.side] = true
 		case len(r.broken) > 0:
+		case d.notLent(r.way(), set, place):
 		case d.shutFor(r.way(), set).has(place):
-			groupless = groupless || r.side == 1 && r.way() == byMembership
+			waiting[r.side] = append(waiting[r.side], d.lend(r, place, set))
 		default:
 			lent[r.side] = append(lent[r.side], d.lend(r, place, set))
 		}
 	}
 	for side := range lent {
 		if denied[side] {
-			lent[side] = nil
+			lent[side], waiting[side] = nil, nil
 		}
 	}
-	return lent, groupless && !denied[1], concerned
+	groupless = len(waiting[1]) > 0
+	if len(lent[0])+len(lent[1]) == 0 {
+		lent = waiting
+	}
+	return lent, groupless, concerned
+}
+
+// notLent reports whether the server cannot lend a permission set in a way in an account, whatever it makes.
+func (d *differ) notLent(way, set string, place int) bool {
+	f := d.sets[1].facts
+	return f.NotLent != nil && f.NotLent(org.Target{Account: d.m.Organization().Accounts[place].ID, PermissionSet: set}, way) != ""
 }
 
 // lend makes what a rule is at a target, once for all that are alike.

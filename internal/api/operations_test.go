@@ -50,7 +50,7 @@ func (r *rig) looksAround() {
 		r.Errorf("the status is %+v", s)
 	}
 	all := r.offers("dana", "", "")
-	if want := "payments-prod PowerUser 1h0m0s/1 4h0m0s/2, payments-prod ReadOnly 1h0m0s/1, play Admin 1h0m0s/0, play PowerUser 8h0m0s/0, play ReadOnly 8h0m0s/0, " +
+	if want := "payments-prod PowerUser 1h0m0s/1 4h0m0s/2, payments-prod ReadOnly 1h0m0s/1, play PowerUser 8h0m0s/0, play ReadOnly 8h0m0s/0, " +
 		"play role/Deployer 2h0m0s/0, shop-prod PowerUser 1h0m0s/1 4h0m0s/2, shop-prod ReadOnly 1h0m0s/0"; all != want {
 		r.Errorf("dana may ask for %s\nwant %s", all, want)
 	}

@@ -16,6 +16,10 @@ func (r *rig) stopped() string {
 
 func (r *rig) redButton() {
 	r.Helper()
+	looked, err := r.as("ana").Drift(r.Context(), &client.DriftParams{})
+	if d := ok[client.DriftOutputBody](r, looked, err); d.Accounts != 4 || d.Seen != 0 || len(d.Findings) != 0 {
+		r.Errorf("%+v", d)
+	}
 	g := r.approved("dana")
 	r.work()
 	scope := client.StopScope{Person: some("dana"), Account: some("payments-prod")}
