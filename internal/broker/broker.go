@@ -72,6 +72,10 @@ type Parts struct {
 	Rota      Rota    // nil: nobody knows who is on call
 	Groups    Groups  // nil: nothing can be prepared to be lent by membership
 
+	// Halts say why nothing may start now, or nothing. They are asked often, and their words stay the same as long as the
+	// reason does. Ends never ask them.
+	Halts []func() string
+
 	Management  bool          // whether a way of its own leads into the management account; without one it is not lent
 	PerHour     int           // requests of one person in an hour; zero means 100
 	Longest     time.Duration // that a rule may give. Zero means [rules.DefaultLongest].
@@ -100,6 +104,9 @@ type Broker struct {
 	questions tally         // about tickets
 	vain      tally         // requests that were refused
 	looks     *rate.Limiter // of people who are looked up in the background
+
+	halting sync.Mutex
+	halts   string // why nothing may start, as it was last said
 
 	telling sync.Mutex
 	changed chan struct{}

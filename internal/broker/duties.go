@@ -20,6 +20,7 @@ import (
 
 // Watch does one round of it. Rounds may overlap with another replica's: each step is decided in its own transaction.
 func (b *Broker) Watch(ctx context.Context) error {
+	b.halt(ctx)
 	return errors.Join(b.recheck(ctx), b.escalate(ctx), b.MakeGroups(ctx))
 }
 

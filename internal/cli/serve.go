@@ -103,6 +103,9 @@ func (a *app) statusCommand() *cobra.Command {
 			if s.Rules != nil {
 				fmt.Fprintf(a.out, "rules         %s\n", plain(*s.Rules))
 			}
+			if s.Halted != nil {
+				fmt.Fprintf(a.out, "starts        none, and ends go on: %s\n", plain(*s.Halted))
+			}
 			if s.FolderDiffers {
 				fmt.Fprintln(a.out, "              the folder of rules said something else at the start; `sparekey rules apply` proposes it")
 			}
