@@ -72,6 +72,9 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if store.Unchecked != "" && db.Engine() == store.SQLite {
+		s.log.Warn(store.Unchecked)
+	}
 	v := &server{config: c, store: db, log: s.log}
 	center := aws.NewCenter(connection, c.Identity.Instance.Text, c.Identity.Store)
 	missing := org.StatusUnknown
@@ -83,7 +86,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 		v.broker, err = broker.New(broker.Parts{
 			Store: db, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
 			Roles: rolesOf(c.Roles), Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
-			Longest: c.Limits.Longest.Duration,
+			Longest: c.Limits.Longest.Duration, Halts: []func() string{db.Room},
 		})
 	}
 	if err == nil {

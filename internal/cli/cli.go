@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sparekey/access"
 	"sparekey/strict"
 )
 
@@ -79,6 +80,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 func (a *app) explain(err error) int {
 	var f *failure
 	var many strict.Errors
+	var problem *access.Problem
 	switch {
 	case errors.As(err, &f):
 		if f.message != "" {
@@ -89,6 +91,9 @@ func (a *app) explain(err error) int {
 		for _, e := range many {
 			a.say(strings.TrimPrefix(e.Position.String()+": "+e.Problem, ": "), e.Hint) // not everything has a place
 		}
+		return exitFailed
+	case errors.As(err, &problem):
+		a.say(problem.Message, problem.Hint)
 		return exitFailed
 	case errors.Is(err, context.Canceled):
 		a.say("interrupted", "")

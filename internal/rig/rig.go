@@ -126,7 +126,7 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Store, err = store.Open(t.Context(), address); err != nil {
+	if r.Store, err = store.Open(t.Context(), address, store.Shared()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Store.Close)

@@ -45,6 +45,25 @@ type Store struct {
 	write  *sql.DB       // SQLite: one connection; PostgreSQL: a pool
 	read   *sql.DB       // SQLite: connections that cannot write; PostgreSQL: the same as write
 	pool   *pgxpool.Pool // PostgreSQL: the same connections as pgx knows them, for River
+	lock   *os.File      // SQLite: held while this process is the one that writes
+	room   *room         // SQLite: on its disk
+}
+
+// Option changes how a database is opened.
+type Option func(*opening)
+
+type opening struct {
+	shared bool
+	free   func(folder string) (uint64, error)
+}
+
+// Shared opens a SQLite database without being the only process that does. It is for tests, where a test looks into the
+// database of a process that it has started.
+func Shared() Option { return func(o *opening) { o.shared = true } }
+
+// FreeBy has the free space of the database's disk told by a function, in bytes. It is for tests.
+func FreeBy(free func(folder string) (uint64, error)) Option {
+	return func(o *opening) { o.free = free }
 }
 
 //go:embed migrations/*.sql
@@ -52,8 +71,14 @@ var migrations embed.FS
 
 // Open opens the database at address and brings its tables up to date. The address is sqlite:PATH, whose folder must exist,
 // or postgres://…, as PostgreSQL's own tools take it. Errors do not contain the address, which may hold a password.
-func Open(ctx context.Context, address string) (*Store, error) {
-	s, err := connect(ctx, address)
+//
+// A SQLite database is open in one process at a time: a second one gets an [access.Problem] that names the first.
+func Open(ctx context.Context, address string, options ...Option) (*Store, error) {
+	o := opening{free: freeOf}
+	for _, option := range options {
+		option(&o)
+	}
+	s, err := connect(ctx, address, o)
 	if err != nil {
 		return nil, err
 	}
@@ -64,18 +89,21 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	return s, nil
 }
 
-func connect(ctx context.Context, address string) (*Store, error) {
+func connect(ctx context.Context, address string, o opening) (*Store, error) {
 	scheme, rest, _ := strings.Cut(address, ":")
 	switch scheme {
 	case "sqlite":
-		return openSQLite(ctx, rest)
+		return openSQLite(ctx, rest, o)
 	case "postgres", "postgresql":
 		return openPostgreSQL(ctx, address)
 	}
 	return nil, errors.New("the database's address begins neither with sqlite: nor with postgres://")
 }
 
-func openSQLite(ctx context.Context, path string) (*Store, error) {
+func openSQLite(ctx context.Context, path string, o opening) (*Store, error) {
+	if err := local(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
 	// The file is made here, so that nobody but its owner ever could read it.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -86,15 +114,19 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	dsn := func(more string) string {
-		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: full}).EscapedPath(), RawQuery: "_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" + more}).String()
+	s := &Store{engine: SQLite, room: newRoom(full, o.free)}
+	if !o.shared {
+		if s.lock, err = alone(full); err != nil {
+			return nil, err
+		}
 	}
-	s := &Store{engine: SQLite}
-	if s.write, err = sql.Open("sqlite", dsn("&_pragma=synchronous(FULL)&_txlock=immediate")); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn(full, "&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")); err != nil {
+		s.Close()
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(1)")); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn(full, "&_pragma=journal_mode(WAL)&_pragma=query_only(1)")); err != nil {
+		s.Close()
 		return nil, err
 	}
 	s.read.SetMaxOpenConns(4)
@@ -104,6 +136,10 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 		return nil, fmt.Errorf("opening the database file: %w", err)
 	}
 	return s, nil
+}
+
+func dsn(path, more string) string {
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" + more}).String()
 }
 
 func openPostgreSQL(ctx context.Context, address string) (*Store, error) {
@@ -138,6 +174,9 @@ func (s *Store) Close() {
 	}
 	if s.pool != nil {
 		s.pool.Close()
+	}
+	if s.lock != nil {
+		s.lock.Close()
 	}
 }
 

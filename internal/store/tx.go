@@ -27,14 +27,14 @@ type Tx struct {
 
 // Update runs fn in a writing transaction and commits it if fn returns nil.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
-	return s.run(ctx, s.write, &sql.TxOptions{}, func(tx *Tx) error {
+	return s.room.relieve(s.run(ctx, s.write, &sql.TxOptions{}, func(tx *Tx) error {
 		seq, err := tx.q.LockLog(ctx)
 		if err != nil {
 			return fmt.Errorf("locking the log: %w", err)
 		}
 		tx.seq, tx.writes = seq, true
 		return fn(tx)
-	})
+	}))
 }
 
 // View runs fn in a transaction that sees one state of the database and cannot change it.
