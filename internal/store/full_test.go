@@ -36,7 +36,9 @@ func TestOnADiskThatIsFullWritingGoesOn(t *testing.T) {
 	fill(t, filepath.Join(folder, "somebody-else"))
 	var failed error
 	for i := 0; failed == nil && i < 10_000; i++ {
-		failed = s.Update(t.Context(), func(tx *Tx) error { return tx.Apply(asked(t, "before-"+string(rune('a'+i%26))+string(rune('a'+i/26)), "A"), cause) })
+		failed = s.Update(t.Context(), func(tx *Tx) error {
+			return tx.Apply(asked(t, "before-"+string(rune('a'+i%26))+string(rune('a'+i/26)), "A"), cause)
+		})
 	}
 	if failed == nil {
 		t.Fatal("the disk never filled")
