@@ -27,18 +27,22 @@ func (b *Broker) Watch(ctx context.Context) error {
 // ticketsAtOnce is how many tickets are asked about at once.
 const ticketsAtOnce = 8
 
-// recheck judges anew what waits for another system to answer.
+// recheck closes requests whose time is over, and judges anew what waits for another system to answer. A request that is
+// decided by nobody has a job for its end; after a restore from a backup there are no jobs, and its row says the same.
 func (b *Broker) recheck(ctx context.Context) error {
-	if !b.rules().Ready() {
-		return nil
-	}
 	var open []access.Request
 	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { open, err = tx.OpenRequests(); return err }); err != nil {
 		return err
 	}
 	var failed []error
 	for _, r := range open {
-		if !r.Waiting() {
+		if !b.Now().Before(r.LapsesAt) {
+			if _, err := b.Lapse(ctx, r.ID); err != nil {
+				failed = append(failed, err)
+			}
+			continue
+		}
+		if !r.Waiting() || !b.rules().Ready() {
 			continue
 		}
 		p, err := b.lookUp(ctx, r.Requester)

@@ -33,7 +33,7 @@ func TestOnADiskThatIsFullWritingGoesOn(t *testing.T) {
 		t.Fatal(why)
 	}
 	measured = true
-	fill(t, filepath.Join(folder, "somebody-else"))
+	fillUp(t, filepath.Join(folder, "somebody-else"))
 	var failed error
 	for i := 0; failed == nil && i < 10_000; i++ {
 		failed = s.Update(t.Context(), func(tx *Tx) error {
@@ -51,8 +51,8 @@ func TestOnADiskThatIsFullWritingGoesOn(t *testing.T) {
 	}
 }
 
-// fill writes until nothing more fits.
-func fill(t *testing.T, name string) {
+// fillUp writes until nothing more fits.
+func fillUp(t *testing.T, name string) {
 	t.Helper()
 	f, err := os.Create(name)
 	if err != nil {

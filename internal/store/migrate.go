@@ -21,7 +21,10 @@ import (
 var migrations embed.FS
 
 // migrate brings the tables up to date, one process at a time.
-func (s *Store) migrate(ctx context.Context) error {
+func (s *Store) migrate(ctx context.Context) error { return s.onlyOne(ctx, s.migrateAlone) }
+
+// onlyOne changes the tables while no other process does.
+func (s *Store) onlyOne(ctx context.Context, change func(context.Context) error) error {
 	if s.engine == PostgreSQL {
 		conn, err := s.write.Conn(ctx)
 		if err != nil {
@@ -35,7 +38,7 @@ func (s *Store) migrate(ctx context.Context) error {
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", migrationLock)
 		}() // it ends with the connection anyway
 	}
-	return s.migrateAlone(ctx)
+	return change(ctx)
 }
 
 const migrationLock = 0x53706172 // "Spar"
