@@ -44,6 +44,7 @@ type setup struct {
 	management *awsconn.Settings // of the management account, where it is lent
 	clock      jobs.Clock
 	log        *slog.Logger
+	database   []store.Option // none but in tests
 }
 
 // wallClock is the machine's clock.
@@ -68,7 +69,7 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, address)
+	db, err := store.Open(ctx, address, s.database...)
 	if err != nil {
 		return nil, err
 	}

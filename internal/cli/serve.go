@@ -35,7 +35,7 @@ func (a *app) serveCommand() *cobra.Command {
 				return err
 			}
 			log := logger(a.err, settings.Log)
-			s, err := assemble(c.Context(), setup{settings, connection, management, wallClock{}, log})
+			s, err := assemble(c.Context(), setup{config: settings, connection: connection, management: management, clock: wallClock{}, log: log})
 			if err != nil {
 				return err
 			}
