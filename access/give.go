@@ -37,7 +37,7 @@ func (g Grant) Begin(f Facts, now time.Time) (c Change, create bool, err error) 
 			why, kind = fmt.Sprintf("grant %s of the same access is %s", o.ID, o.State), passing
 		}
 	}
-	if kind == noHindrance && g.late(now) {
+	if kind == noHindrance && g.Late(now) {
 		why, kind = "it could not begin within "+rules.Short(StartWithin), lasting
 	}
 	switch kind {
@@ -74,7 +74,7 @@ func (g Grant) Attempt(f Facts, now time.Time) (c Change, call bool, err error) 
 		return Change{}, false, nil
 	}
 	why, kind := g.hindrance(f)
-	if trouble := cmp.Or(why, g.Trouble); g.late(now) {
+	if trouble := cmp.Or(why, g.Trouble); g.Late(now) {
 		why, kind = "it could not start within "+rules.Short(StartWithin), lasting
 		if trouble != "" {
 			why += ": " + trouble
@@ -107,8 +107,8 @@ func (g Grant) Attempt(f Facts, now time.Time) (c Change, call bool, err error) 
 	return c, err == nil, err
 }
 
-// late reports whether nobody waits any more for the grant to start.
-func (g Grant) late(now time.Time) bool {
+// Late reports whether nobody waits any more for the grant to start.
+func (g Grant) Late(now time.Time) bool {
 	return !now.Before(latest(g.ApprovedAt, g.StartAt).Add(StartWithin))
 }
 
@@ -237,7 +237,7 @@ func (g Grant) refuse(why string, now time.Time) (Change, error) {
 // Postpone leaves a grant waiting that cannot begin for a reason that may pass. After an hour it is refused.
 func (g Grant) Postpone(why string, now time.Time) (Change, error) {
 	now = moment(now)
-	if g.late(now) {
+	if g.Late(now) {
 		return g.refuse("it could not begin within "+rules.Short(StartWithin)+": "+why, now)
 	}
 	return g.lane(postponeGrant, now, detail{"why": why}, func(n *Grant) { n.hindered(why, now) })
@@ -277,6 +277,15 @@ func (g Grant) Hinder(trouble error, now time.Time) (Change, error) {
 		return g.Postpone(trouble.Error(), now)
 	}
 	return g.lane(hinder, now, detail{"aws": clip(trouble.Error())}, func(n *Grant) { n.hindered(trouble.Error(), now) })
+}
+
+// Wait leaves a grant that may not start now for a reason that lies with Sparekey and not with the grant or AWS.
+func (g Grant) Wait(why string, now time.Time) (Change, error) {
+	now = moment(now)
+	if g.State == Waiting {
+		return g.Postpone(why, now)
+	}
+	return g.lane(hinder, now, detail{"why": clip(why)}, func(n *Grant) { n.hindered(why, now) })
 }
 
 // CreateAnswered records AWS's answer to a create: an operation, or an error.

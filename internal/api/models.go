@@ -179,7 +179,8 @@ type Status struct {
 	Rules       string     `json:"rules,omitempty" doc:"Digest of the rules in force"`
 	Book        string     `json:"book,omitempty" doc:"Digest of the files that they stand in"`
 	// FolderDiffers is worth a warning: somebody may believe that what they have merged is in force.
-	FolderDiffers bool `json:"folderDiffers" doc:"Whether the folder that the configuration names said something else at the start"`
+	FolderDiffers bool   `json:"folderDiffers" doc:"Whether the folder that the configuration names said something else at the start"`
+	Halted        string `json:"halted,omitempty" doc:"Why nothing can be asked for and nothing starts at the moment; ends go on"`
 }
 
 // Me is the caller.

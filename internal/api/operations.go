@@ -156,7 +156,7 @@ func (s *Server) me(ctx context.Context, _ *struct{}) (*struct{ Body Me }, error
 
 func (s *Server) status(ctx context.Context, _ *struct{}) (*struct{ Body Status }, error) {
 	v, err := s.broker.Status(ctx)
-	return &struct{ Body Status }{Status{s.version, v.Now, v.Ready, moment(v.MirrorReadAt), v.MirrorError, v.Accounts, v.People, v.Rules, v.Book, v.FolderDiffers}}, err
+	return &struct{ Body Status }{Status{s.version, v.Now, v.Ready, moment(v.MirrorReadAt), v.MirrorError, v.Accounts, v.People, v.Rules, v.Book, v.FolderDiffers, v.Halted}}, err
 }
 
 type accessInput struct {

@@ -39,15 +39,13 @@ func (s *Skew) Off() time.Duration { return time.Duration(s.off.Load()) }
 // Halt says why nothing may start: the clock is wrong by more than [MostSkew]. Empty: it is not, as far as AWS's last answer
 // shows. Ends do not ask.
 func (s *Skew) Halt() string {
-	off := s.Off()
-	side := "behind"
-	if off < 0 {
-		off, side = -off, "ahead of"
+	switch off := s.Off(); { // the words are the same however much it is
+	case off > MostSkew:
+		return fmt.Sprintf("the clock is more than %d s behind AWS's", int(MostSkew.Seconds()))
+	case off < -MostSkew:
+		return fmt.Sprintf("the clock is more than %d s ahead of AWS's", int(MostSkew.Seconds()))
 	}
-	if off <= MostSkew {
-		return ""
-	}
-	return fmt.Sprintf("the clock is %s %s AWS's", off.Round(time.Second), side)
+	return ""
 }
 
 // dated notes the Date of every answer.

@@ -81,6 +81,10 @@ type Parts struct {
 	PerHour        int           // requests of one person in an hour; zero means 100
 	Longest        time.Duration // that a rule may give. Zero means [rules.DefaultLongest].
 	CallTimeout    time.Duration // of one call of AWS; shorter than the lease under which it is made. Zero means 10 s.
+
+	// Halts say why nothing may start now, or nothing. They are asked often, and their words stay the same as long as the
+	// reason does. Ends never ask them.
+	Halts []func() string
 }
 
 // Broker is the one door. Its methods may be called by any number of goroutines.
@@ -108,6 +112,9 @@ type Broker struct {
 	looks     *rate.Limiter // of people who are looked up in the background
 	scans     *rate.Limiter // of what is listed in the background
 	confirmed sync.Map      // by target of live grants: when it was looked at
+
+	halting sync.Mutex
+	halts   string // why nothing may start, as it was last said
 
 	telling sync.Mutex
 	changed chan struct{}

@@ -277,6 +277,24 @@ func TestRefusalsOfNobodyAreSummedByTheMinute(t *testing.T) {
 	})
 }
 
+// TestARequestLapsesWithoutItsJob is a database that was restored, in which there are no jobs.
+func TestARequestLapsesWithoutItsJob(t *testing.T) {
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		q := r.Ask("dana", "payments-prod ReadOnly")
+		r.Clock.Advance(access.LapseAfter - time.Second)
+		if err := r.Broker.Watch(t.Context()); err != nil || !r.Request(q.ID).Open() {
+			t.Fatal(err)
+		}
+		r.Clock.Advance(time.Second)
+		if err := r.Broker.Watch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if now := r.Request(q.ID); now.Open() || now.Lines[0].State != access.Lapsed {
+			t.Errorf("%+v", now.Lines)
+		}
+	})
+}
+
 func TestARequestLapses(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		q := r.Ask("dana", "payments-prod ReadOnly")

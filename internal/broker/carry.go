@@ -48,6 +48,11 @@ func (b *Broker) Carry(ctx context.Context, id string) (wait time.Duration, err 
 	if task != access.Begin && task != access.Recover && task != access.Remove {
 		return c.do(ctx, task) // it only looks
 	}
+	if task == access.Begin {
+		if wait, held, err := c.heldBack(ctx); err != nil || held {
+			return wait, err
+		}
+	}
 	if held, err := b.lease(ctx, g.Key()); err != nil || !held {
 		return time.Second, err
 	}
@@ -208,6 +213,7 @@ func (c carrier) decide(ctx context.Context, f access.Facts, known rules.Facts, 
 		}
 		f.Rules, f.NewID = set, c.newID
 		change, must, err = turn(g, f, c.Now())
+		change, must, err = c.unlessHalted(g, change, must, err)
 		return change, err
 	})
 	return must && err == nil, err

@@ -46,6 +46,9 @@ func (b *Broker) Ask(ctx context.Context, w Wish) (access.Request, error) {
 		if by, unknown := b.person(ctx); unknown == nil && refused {
 			b.vain.count(by.ID, 1, b.Now(), time.Hour)
 		}
+		if h := (*haltError)(nil); errors.As(err, &h) {
+			return r, err // recorded as a sum
+		}
 		return r, b.refuse(ctx, "ask", audit.Subject{Kind: "request"}, err)
 	}
 	return r, nil
@@ -84,6 +87,9 @@ func (b *Broker) ask(ctx context.Context, w Wish) (access.Request, error) {
 	}
 	if r, err := b.answered(ctx, by, w.Key, digest); err == nil || !errors.Is(err, store.ErrNotFound) {
 		return r, err
+	}
+	if err := b.unhalted(ctx); err != nil {
+		return access.Request{}, err
 	}
 	b.readContents(ctx, wish)
 	f := b.heard(ctx)

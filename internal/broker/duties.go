@@ -20,24 +20,29 @@ import (
 
 // Watch does one round of it. Rounds may overlap with another replica's: each step is decided in its own transaction.
 func (b *Broker) Watch(ctx context.Context) error {
+	b.halt(ctx)
 	return errors.Join(b.sweepAll(ctx), b.recheck(ctx), b.escalate(ctx), b.MakeGroups(ctx))
 }
 
 // ticketsAtOnce is how many tickets are asked about at once.
 const ticketsAtOnce = 8
 
-// recheck judges anew what waits for another system to answer.
+// recheck closes requests whose time is over, and judges anew what waits for another system to answer. A request that is
+// decided by nobody has a job for its end; after a restore from a backup there are no jobs, and its row says the same.
 func (b *Broker) recheck(ctx context.Context) error {
-	if !b.rules().Ready() {
-		return nil
-	}
 	var open []access.Request
 	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { open, err = tx.OpenRequests(); return err }); err != nil {
 		return err
 	}
 	var failed []error
 	for _, r := range open {
-		if !r.Waiting() {
+		if !b.Now().Before(r.LapsesAt) {
+			if _, err := b.Lapse(ctx, r.ID); err != nil {
+				failed = append(failed, err)
+			}
+			continue
+		}
+		if !r.Waiting() || !b.rules().Ready() {
 			continue
 		}
 		p, err := b.lookUp(ctx, r.Requester)

@@ -384,6 +384,7 @@ type Status struct {
 	Rules         string // digest of the rules in force
 	Book          string // digest of their files
 	FolderDiffers bool   // whether the configuration's folder said something else at the start
+	Halted        string // why nothing may start; empty: it may
 	Now           time.Time
 }
 
@@ -392,7 +393,7 @@ func (b *Broker) Status(ctx context.Context) (Status, error) {
 	if _, err := b.person(ctx); err != nil {
 		return Status{}, b.refuse(ctx, "status", audit.Subject{Kind: "api"}, err)
 	}
-	s := Status{Now: b.Now(), FolderDiffers: b.folderDiffers()}
+	s := Status{Now: b.Now(), FolderDiffers: b.folderDiffers(), Halted: b.halt(ctx)}
 	if current := b.current.Load(); current != nil {
 		s.Rules, s.Book = current.Rules, current.Digest
 	}

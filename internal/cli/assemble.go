@@ -27,6 +27,7 @@ import (
 	"sparekey/internal/metrics"
 	"sparekey/internal/store"
 	"sparekey/org"
+	"sparekey/rules"
 )
 
 // server is Sparekey, put together and not yet running.
@@ -38,6 +39,8 @@ type server struct {
 	api    *api.Server
 	meter  *metrics.Meter
 	log    *slog.Logger
+	clock  jobs.Clock
+	skew   *awsconn.Skew // nil where the clock is none of the world's
 }
 
 // setup is what a server is put together from, beside its configuration.
@@ -47,69 +50,98 @@ type setup struct {
 	management *awsconn.Settings // of the management account, where it is lent
 	clock      jobs.Clock
 	log        *slog.Logger
+	database   []store.Option // none but in tests
 }
 
 // assemble opens the database, takes over the rules in force or those of the folder, and joins the parts.
 func assemble(ctx context.Context, s setup) (*server, error) {
-	c := s.config
-	files, unread := config.RuleFiles(c.Path(c.Rules.Text))
-	address, err := c.DatabaseAddress()
+	v := &server{config: s.config, meter: metrics.New(version()), clock: s.clock, log: s.log}
+	files, unread := config.RuleFiles(s.config.Path(s.config.Rules.Text))
+	address, err := s.config.DatabaseAddress()
 	if err != nil {
 		return nil, err
 	}
-	meter := metrics.New(version())
-	s.connection.Watch = meter.Called
+	s.connection.Watch = v.meter.Called
+	if _, wall := s.clock.(wallClock); wall { // a clock that tests move is not AWS's
+		v.skew = awsconn.NewSkew(func() time.Time { return v.clock.Now() })
+		s.connection.Skew = v.skew
+	}
 	connection, err := awsconn.Open(s.connection)
 	if err != nil {
 		return nil, err
 	}
-	tickets, rota, err := lookups(c, s.clock.Now)
-	if err != nil {
+	if v.store, err = store.Open(ctx, address, s.database...); err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, address)
-	if err != nil {
+	if store.Unchecked != "" && v.store.Engine() == store.SQLite {
+		s.log.Warn(store.Unchecked)
+	}
+	v.clock = timed(ctx, s.clock, v.store, s.log)
+	if err := v.join(audit.By(ctx, "start"), s, connection, files, unread); err != nil {
+		v.store.Close()
 		return nil, err
 	}
-	v := &server{config: c, store: db, meter: meter, log: s.log}
+	return v, nil
+}
+
+// join makes the broker, who keeps its promises, and who answers for it.
+func (v *server) join(ctx context.Context, s setup, connection sdk.Config, files []rules.File, unread error) error {
+	c := v.config
+	parts, err := v.parts(s, connection)
+	if err != nil {
+		return err
+	}
+	if v.broker, err = broker.New(parts); err != nil {
+		return err
+	}
+	v.keeper, err = jobs.New(v.broker, v.store, v.clock, s.log, "sparekey-"+rand.Text()[:10], jobs.Options{
+		Limits:      jobs.Limits{Outstanding: c.Limits.Outstanding, CallsPerSecond: float64(c.Limits.CallsPerSecond)},
+		MirrorEvery: c.Limits.MirrorEvery.Duration,
+	})
+	if err != nil {
+		return err
+	}
+	if err := v.broker.Begin(ctx, files, unread); err != nil {
+		if p := (*access.Problem)(nil); errors.As(err, &p) {
+			return &failure{exitFailed, p.Message, p.Hint}
+		}
+		return err
+	}
+	tokens, err := tokensOf(c.Tokens)
+	if err != nil {
+		return err
+	}
+	v.api = api.New(v.broker, tokens, s.log, version())
+	v.measure(v.clock)
+	return nil
+}
+
+// parts are what the broker is made of.
+func (v *server) parts(s setup, connection sdk.Config) (broker.Parts, error) {
+	c := v.config
+	tickets, rota, err := lookups(c, v.clock.Now)
+	if err != nil {
+		return broker.Parts{}, err
+	}
 	center := aws.NewCenter(connection, c.Identity.Instance.Text, c.Identity.Store)
 	missing := org.StatusUnknown
 	if c.Identity.MissingStatus.Text == "enabled" {
 		missing = org.StatusEnabled
 	}
 	ways, err := v.ways(s, connection, center)
-	if err == nil {
-		v.broker, err = broker.New(broker.Parts{
-			Store: db, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
-			Roles: rolesOf(c.Roles), Quota: quotaOf(c.Limits), ScansPerSecond: c.Reconcile.CallsPerSecond,
-			Enforce: broker.Enforcement{Orphaned: c.Reconcile.Enforces("orphaned"), People: c.Reconcile.Enforces("people")}, Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
-			Longest: c.Limits.Longest.Duration, Meter: meter,
-		})
-	}
-	if err == nil {
-		v.keeper, err = jobs.New(v.broker, db, s.clock, s.log, "sparekey-"+rand.Text()[:10], jobs.Options{
-			Limits:      jobs.Limits{Outstanding: c.Limits.Outstanding, CallsPerSecond: float64(c.Limits.CallsPerSecond)},
-			MirrorEvery: c.Limits.MirrorEvery.Duration,
-		})
-	}
-	ctx = audit.By(ctx, "start")
-	if err == nil {
-		err = v.broker.Begin(ctx, files, unread)
-		if p := (*access.Problem)(nil); errors.As(err, &p) {
-			err = &failure{exitFailed, p.Message, p.Hint}
-		}
-	}
-	var tokens []api.Token
-	if err == nil {
-		tokens, err = tokensOf(c.Tokens)
-	}
 	if err != nil {
-		db.Close()
-		return nil, err
+		return broker.Parts{}, err
 	}
-	v.api = api.New(v.broker, tokens, s.log, version())
-	v.measure(s.clock)
-	return v, nil
+	halts := []func() string{v.store.Room}
+	if v.skew != nil {
+		halts = append(halts, v.skew.Halt)
+	}
+	return broker.Parts{
+		Store: v.store, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
+		Roles: rolesOf(c.Roles), Management: s.management != nil, PerHour: c.Limits.PerHour, Longest: c.Limits.Longest.Duration, Quota: quotaOf(c.Limits),
+		ScansPerSecond: c.Reconcile.CallsPerSecond, Enforce: broker.Enforcement{Orphaned: c.Reconcile.Enforces("orphaned"), People: c.Reconcile.Enforces("people")},
+		Now: v.clock.Now, Random: rand.Reader, Log: s.log, Meter: v.meter, Halts: halts,
+	}, nil
 }
 
 // ways are the ways to give access. The management account has its own, or none.
@@ -118,7 +150,7 @@ func (v *server) ways(s setup, connection sdk.Config, center *aws.Center) (map[a
 	var second aws.Way
 	if s.management != nil {
 		settings := *s.management
-		settings.Watch = v.meter.Called
+		settings.Watch, settings.Skew = v.meter.Called, v.skew
 		c, err := awsconn.Open(settings)
 		if err != nil {
 			return nil, fmt.Errorf("connecting to the management account: %w", err)
@@ -177,6 +209,9 @@ func (s *server) run(ctx context.Context, l net.Listener) error {
 	defer cancel(nil)
 	kept := make(chan error, 1)
 	go func() { kept <- s.keeper.Run(ctx) }()
+	if c, ok := s.clock.(*databaseClock); ok {
+		go c.follow(ctx, s.store, s.log)
+	}
 	go func() {
 		if err := s.listen(web, l); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serving: %w", err))

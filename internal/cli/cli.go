@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sparekey/access"
 	"sparekey/strict"
 )
 
@@ -79,6 +80,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 func (a *app) explain(err error) int {
 	var f *failure
 	var many strict.Errors
+	var problem *access.Problem
 	switch {
 	case errors.As(err, &f):
 		if f.message != "" {
@@ -89,6 +91,9 @@ func (a *app) explain(err error) int {
 		for _, e := range many {
 			a.say(strings.TrimPrefix(e.Position.String()+": "+e.Problem, ": "), e.Hint) // not everything has a place
 		}
+		return exitFailed
+	case errors.As(err, &problem):
+		a.say(problem.Message, problem.Hint)
 		return exitFailed
 	case errors.Is(err, context.Canceled):
 		a.say("interrupted", "")
@@ -133,7 +138,7 @@ func (a *app) root() *cobra.Command {
 		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.extendCommand(), a.endCommand(), a.whyCommand(), a.stopCommand(), a.stopsCommand(), a.driftCommand()},
 		"duties": {a.reviewsCommand(), a.reviewCommand(), a.awayCommand(), a.backCommand(), a.absencesCommand(), a.groupsCommand()},
 		"rules":  {a.rulesCommand()},
-		"run":    {a.demoCommand(), a.tryCommand(), a.serveCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
+		"run":    {a.demoCommand(), a.tryCommand(), a.serveCommand(), a.backupCommand(), a.restoreCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -112,6 +112,11 @@ func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
 	h.demo.Sandbox.Script(fault)
 }
 
+func cmdDisk(ts *testscript.TestScript, neg bool, args []string) {
+	takesArgs(ts, neg, false, args, 1, "disk full|free")
+	hostOf(ts).full.Store(args[0] == "full")
+}
+
 func cmdSomeone(ts *testscript.TestScript, neg bool, args []string) {
 	const usage = "someone enable|disable|forget|remove PERSON, someone join|leave PERSON GROUP"
 	takesArgs(ts, neg, false, args, 2, usage)

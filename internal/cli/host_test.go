@@ -43,13 +43,22 @@ type host struct {
 	server    *server
 	mirror    *org.Mirror
 	log       lines
-	advanced  int64     // how often the lane had gone to rest when the clock was moved last
-	stack     []byte    // room for stacks
-	leavers   time.Time // when those who ask and hold are looked up next
+	full      atomic.Bool // the disk with the database
+	advanced  int64       // how often the lane had gone to rest when the clock was moved last
+	stack     []byte      // room for stacks
+	leavers   time.Time   // when those who ask and hold are looked up next
 	processes map[string]*process
 }
 
 type hostKey struct{}
+
+// room is how much is free on the disk with the database.
+func (h *host) room(string) (uint64, error) {
+	if h.full.Load() {
+		return 0, nil
+	}
+	return 1 << 40, nil
+}
 
 func hostOf(ts *testscript.TestScript) *host { return ts.Value(hostKey{}).(*host) }
 
@@ -113,7 +122,7 @@ func (h *host) begin(b sandbox.Behaviour, faults ...sandbox.Fault) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewTextHandler(&h.log, nil))
-	if h.server, err = assemble(ctx, setup{config: h.demo.Config, connection: h.demo.Connection, clock: h.clock, log: log}); err != nil {
+	if h.server, err = assemble(ctx, setup{config: h.demo.Config, connection: h.demo.Connection, clock: h.clock, log: log, database: []store.Option{store.FreeBy(h.room)}}); err != nil {
 		cancel()
 		return err
 	}

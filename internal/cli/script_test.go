@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 //	clock DURATION                     let time pass, doing everything at its moment
 //	settle                             let time pass until AWS and the lane have nothing to do
 //	fault KIND OPERATION [key=value]   make AWS stumble: see sandbox.Fault; fault clear ends it
+//	disk full|free                     what is left on the disk with the database
 //	someone VERB PERSON [GROUP]        enable, disable, forget (no status) or remove a person; join or leave a group
 //	elsewhere give|take PERSON SET ACCOUNT   somebody else changes an assignment in AWS
 //	[!] assigned PERSON SET ACCOUNT    the truth behind AWS's listings
@@ -54,7 +55,7 @@ func TestScripts(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": cmdServer, "clock": cmdClock, "settle": cmdSettle, "fault": cmdFault, "someone": cmdSomeone, "elsewhere": cmdElsewhere,
+			"server": cmdServer, "clock": cmdClock, "settle": cmdSettle, "fault": cmdFault, "disk": cmdDisk, "someone": cmdSomeone, "elsewhere": cmdElsewhere,
 			"assigned": cmdAssigned, "member": cmdMember, "read-organization": cmdRead, "exits": cmdExits, "capture": cmdCapture, "shape": cmdShape, "logged": cmdLogged, "recorded": cmdRecorded,
 			"start": cmdStart, "await-said": cmdAwaitSaid, "signal": cmdSignal, "finish": cmdFinish, "mode": cmdMode, "aws": cmdAWS, "simulate": cmdSimulate, "asked-only": cmdAskedOnly, "odd": cmdOdd, "until-held": cmdUntilHeld,
 			"background": cmdBackground, "fill": cmdFill, "said": cmdSaid, "until-ready": cmdUntilReady, "get": cmdGet,

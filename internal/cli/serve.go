@@ -35,7 +35,7 @@ func (a *app) serveCommand() *cobra.Command {
 				return err
 			}
 			log := logger(a.err, settings.Log)
-			s, err := assemble(c.Context(), setup{settings, connection, management, wallClock{}, log})
+			s, err := assemble(c.Context(), setup{config: settings, connection: connection, management: management, clock: wallClock{}, log: log})
 			if err != nil {
 				return err
 			}
@@ -109,6 +109,9 @@ func (a *app) statusCommand() *cobra.Command {
 			}
 			if s.Book != nil {
 				fmt.Fprintf(a.out, "rules         %s; `sparekey rules show` has them\n", short(*s.Book))
+			}
+			if s.Halted != nil {
+				fmt.Fprintf(a.out, "starts        none, and ends go on: %s\n", plain(*s.Halted))
 			}
 			if s.FolderDiffers {
 				fmt.Fprintln(a.out, "              the folder of rules said something else at the start; `sparekey rules apply` proposes it")

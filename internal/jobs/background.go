@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"sparekey/audit"
 	"sparekey/internal/broker"
+	"sparekey/internal/store"
 )
 
 // The jobs of River. Each is small and may run twice; River gives no heartbeat, so time-outs are short and the age at which
@@ -49,47 +51,47 @@ const (
 	longJob    = 20 * time.Minute // the longest that reading an organization, or looking everybody up, may take
 )
 
-func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*river.Config, error) {
-	workers := river.NewWorkers()
-	if err := river.AddWorkerSafely(workers, &worker[refresh]{limit: longJob, do: func(ctx context.Context, _ refresh) error { return b.Refresh(ctx) }}); err != nil {
-		return nil, err
+func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*river.Config, *known, error) {
+	workers := newKnown()
+	if err := add(workers, &worker[refresh]{limit: longJob, do: func(ctx context.Context, _ refresh) error { return b.Refresh(ctx) }}); err != nil {
+		return nil, nil, err
 	}
-	if err := river.AddWorkerSafely(workers, &worker[leavers]{limit: longJob, do: func(ctx context.Context, _ leavers) error { return b.LetGo(ctx) }}); err != nil {
-		return nil, err
+	if err := add(workers, &worker[leavers]{limit: longJob, do: func(ctx context.Context, _ leavers) error { return b.LetGo(ctx) }}); err != nil {
+		return nil, nil, err
 	}
-	if err := river.AddWorkerSafely(workers, &worker[watch]{limit: shortJob, do: func(ctx context.Context, _ watch) error { return b.Watch(ctx) }}); err != nil {
-		return nil, err
+	if err := add(workers, &worker[watch]{limit: shortJob, do: func(ctx context.Context, _ watch) error { return b.Watch(ctx) }}); err != nil {
+		return nil, nil, err
 	}
-	if err := river.AddWorkerSafely(workers, &worker[tickets]{limit: longJob, do: func(ctx context.Context, _ tickets) error { return b.WatchTickets(ctx) }}); err != nil {
-		return nil, err
+	if err := add(workers, &worker[tickets]{limit: longJob, do: func(ctx context.Context, _ tickets) error { return b.WatchTickets(ctx) }}); err != nil {
+		return nil, nil, err
 	}
-	if err := river.AddWorkerSafely(workers, &worker[scan]{limit: scanEvery - 10*time.Second, do: func(ctx context.Context, _ scan) error { return b.Reconcile(ctx) }}); err != nil {
-		return nil, err
+	if err := add(workers, &worker[scan]{limit: scanEvery - 10*time.Second, do: func(ctx context.Context, _ scan) error { return b.Reconcile(ctx) }}); err != nil {
+		return nil, nil, err
 	}
-	if err := river.AddWorkerSafely(workers, &worker[tidy]{limit: shortJob, do: func(ctx context.Context, _ tidy) error {
+	if err := add(workers, &worker[tidy]{limit: shortJob, do: func(ctx context.Context, _ tidy) error {
 		b.RecordUnproven(ctx)
 		return b.Forget(ctx)
 	}}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := river.AddWorkerSafely(workers, &worker[lapse]{limit: shortJob, do: func(ctx context.Context, l lapse) error {
+	if err := add(workers, &worker[lapse]{limit: shortJob, do: func(ctx context.Context, l lapse) error {
 		later, err := b.Lapse(ctx, l.Request)
 		if err == nil && later > 0 {
 			return river.JobSnooze(max(later, time.Second))
 		}
 		return err
 	}}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	every := func(d time.Duration, start bool, args river.JobArgs) *river.PeriodicJob {
 		return river.NewPeriodicJob(river.PeriodicInterval(d), func() (river.JobArgs, *river.InsertOpts) { return args, once() }, &river.PeriodicJobOpts{RunOnStart: start})
 	}
 	return &river.Config{
-		ID: holder, Logger: slog.New(onlyTrouble{log.Handler()}), Workers: workers,
+		ID: holder, Logger: slog.New(onlyTrouble{log.Handler()}), Workers: workers.Workers,
 		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},
 		PeriodicJobs: []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(watchEvery, false, watch{}), every(watchEvery, false, tickets{}), every(time.Minute, false, tidy{}), every(scanEvery, false, scan{})},
 		JobTimeout:   shortJob, RescueStuckJobsAfter: longJob + time.Minute,
-	}, nil
+	}, workers, nil
 }
 
 // worker is a job's work and the longest that it may take.
@@ -100,7 +102,11 @@ type worker[T river.JobArgs] struct {
 }
 
 func (w *worker[T]) Work(ctx context.Context, job *river.Job[T]) error {
-	return w.do(audit.By(ctx, job.Args.Kind()), job.Args)
+	err := w.do(audit.By(ctx, job.Args.Kind()), job.Args)
+	if errors.Is(err, store.ErrNewer) { // it is a newer program's to do, and none of its attempts
+		return river.JobSnooze(leaveFor)
+	}
+	return err
 }
 
 func (w *worker[T]) Timeout(*river.Job[T]) time.Duration { return w.limit }

@@ -67,7 +67,7 @@ func mortal(text string) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, t.Store)
+	s, err := store.Open(ctx, t.Store, store.Shared())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -48,15 +49,15 @@ func New(b *broker.Broker, s *store.Store, c Clock, log *slog.Logger, holder str
 	if o.LeaversEvery == 0 {
 		o.LeaversEvery = 2 * time.Minute
 	}
-	config, err := configure(b, log, holder, o)
+	config, workers, err := configure(b, log, holder, o)
 	if err != nil {
 		return nil, err
 	}
 	k := &Keeper{lane: newLane(b, s, c, log, o.Limits, holder), log: log}
 	if s.Engine() == store.PostgreSQL {
-		k.river, err = onPostgreSQL(s, config)
+		k.river, err = onPostgreSQL(s, config, workers)
 	} else {
-		k.river, err = onSQLite(s, config)
+		k.river, err = onSQLite(s, config, workers)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("setting up River: %w", err)
@@ -106,13 +107,18 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// follow takes over what other replicas have read of the organization.
+// follow takes over what other replicas have read of the organization, and notices when a newer one takes the database over.
 func (k *Keeper) follow(ctx context.Context) {
+	told := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(followEvery):
+		}
+		if err := k.lane.store.MayWrite(ctx); errors.Is(err, store.ErrNewer) && !told {
+			told = true
+			k.log.Error("this program writes nothing more, and starts and ends nothing", "error", err)
 		}
 		if err := k.lane.broker.Follow(ctx); err != nil && ctx.Err() == nil {
 			k.log.Error("the mirror could not be followed", "error", err)
@@ -128,16 +134,16 @@ type riverOn[T any] struct {
 	within func(tx *store.Tx, do func(T) error) error
 }
 
-func onSQLite(s *store.Store, config *river.Config) (engine, error) {
-	return newRiver(riversqlite.New(s.SQLite()), config, func(tx *store.Tx, do func(*sql.Tx) error) error { return do(tx.SQL()) })
+func onSQLite(s *store.Store, config *river.Config, workers *known) (engine, error) {
+	return newRiver(riversqlite.New(s.SQLite()), config, workers, func(tx *store.Tx, do func(*sql.Tx) error) error { return do(tx.SQL()) })
 }
 
-func onPostgreSQL(s *store.Store, config *river.Config) (engine, error) {
-	return newRiver(riverpgxv5.New(s.PostgreSQL()), config, func(tx *store.Tx, do func(pgx.Tx) error) error { return tx.PGX(do) })
+func onPostgreSQL(s *store.Store, config *river.Config, workers *known) (engine, error) {
+	return newRiver(riverpgxv5.New(s.PostgreSQL()), config, workers, func(tx *store.Tx, do func(pgx.Tx) error) error { return tx.PGX(do) })
 }
 
-func newRiver[T any](driver riverdriver.Driver[T], config *river.Config, within func(*store.Tx, func(T) error) error) (engine, error) {
-	client, err := river.NewClient(driver, config)
+func newRiver[T any](driver riverdriver.Driver[T], config *river.Config, workers *known, within func(*store.Tx, func(T) error) error) (engine, error) {
+	client, err := river.NewClient(discerning[T]{driver, stranger{workers, config.Logger}}, config)
 	return riverOn[T]{client, within}, err
 }
 

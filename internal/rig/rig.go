@@ -93,6 +93,7 @@ type Rig struct {
 	way        access.Way // of what is lived
 
 	witness witness
+	halt    atomic.Pointer[string] // why nothing may start
 }
 
 // New makes a rig on the store at an address.
@@ -121,7 +122,7 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 	})
 	r.AWS = server.URL
 	connection := r.Connected("sparekey")
-	if r.Store, err = store.Open(t.Context(), address); err != nil {
+	if r.Store, err = store.Open(t.Context(), address, store.Shared()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Store.Close)
@@ -130,7 +131,7 @@ func NewAt(t testing.TB, start time.Time, address string, b sandbox.Behaviour) *
 	r.Broker, err = broker.New(broker.Parts{
 		Store: r.Store, Ways: Ways(connection, center), Directory: aws.NewDirectory(connection, center, org.StatusUnknown), Groups: aws.NewGroups(connection, center),
 		Roles: broker.Roles{Administrators: who("admins"), Auditors: who("auditors")},
-		Now:   r.Clock.Now, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(r.Log, nil)), CallTimeout: 500 * time.Millisecond, ScansPerSecond: 10000,
+		Now:   r.Clock.Now, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(r.Log, nil)), CallTimeout: 500 * time.Millisecond, ScansPerSecond: 10000, Halts: []func() string{r.halted},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -47,6 +47,16 @@ func BookOf(w access.Way) string {
 	return strings.Replace(Book, "what: {permission-sets: [ReadOnly, PowerUser]}", ways[w].rule, 1)
 }
 
+// Halt says why nothing may start from now on; empty: it may.
+func (r *Rig) Halt(why string) { r.halt.Store(&why) }
+
+func (r *Rig) halted() string {
+	if why := r.halt.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
 // describeLent marks the group in the sandbox as one that Sparekey made.
 func (r *Rig) describeLent() {
 	id := r.Group(lentName)

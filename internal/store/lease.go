@@ -12,9 +12,10 @@ import (
 // A lease is the right to do something alone until a time. It is one row; whoever holds it may renew it, and anybody may take
 // it once its time is over. Its epoch counts its holders. Leases are not part of the record, and do not lock the log.
 
-// TakeLease takes or renews a lease, and reports whether the holder has it now.
+// TakeLease takes or renews a lease, and reports whether the holder has it now. A program that may not write gets none, so
+// that it does nothing in AWS either.
 func (s *Store) TakeLease(ctx context.Context, name, holder string, now, until time.Time) (epoch int64, ok bool, err error) {
-	epoch, err = query.New(s.write).TakeLease(ctx, query.TakeLeaseParams{Name: name, Holder: holder, Until: millis(until), Now: millis(now)})
+	epoch, err = query.New(s.write).TakeLease(ctx, query.TakeLeaseParams{Name: name, Holder: holder, Until: millis(until), Ours: s.schema, Now: millis(now)})
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}

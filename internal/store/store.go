@@ -3,11 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,10 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 	_ "modernc.org/sqlite" // the SQLite driver
 )
 
@@ -27,7 +20,7 @@ import (
 var (
 	ErrNotFound = errors.New("not in the store")
 	ErrChanged  = errors.New("changed by somebody else in between")
-	ErrNewer    = errors.New("the database was written by a newer Sparekey")
+	ErrNewer    = errors.New("a newer Sparekey has the database")
 )
 
 // Engine is the database behind a store.
@@ -45,15 +38,38 @@ type Store struct {
 	write  *sql.DB       // SQLite: one connection; PostgreSQL: a pool
 	read   *sql.DB       // SQLite: connections that cannot write; PostgreSQL: the same as write
 	pool   *pgxpool.Pool // PostgreSQL: the same connections as pgx knows them, for River
+	lock   *os.File      // SQLite: held while this process is the one that writes
+	room   *room         // SQLite: on its disk
+	schema int64         // the newest version of the tables that this program knows
 }
 
-//go:embed migrations/*.sql
-var migrations embed.FS
+// Option changes how a database is opened.
+type Option func(*opening)
+
+type opening struct {
+	shared bool
+	free   func(folder string) (uint64, error)
+}
+
+// Shared opens a SQLite database without being the only process that does. It is for tests, where a test looks into the
+// database of a process that it has started.
+func Shared() Option { return func(o *opening) { o.shared = true } }
+
+// FreeBy has the free space of the database's disk told by a function, in bytes. It is for tests.
+func FreeBy(free func(folder string) (uint64, error)) Option {
+	return func(o *opening) { o.free = free }
+}
 
 // Open opens the database at address and brings its tables up to date. The address is sqlite:PATH, whose folder must exist,
 // or postgres://…, as PostgreSQL's own tools take it. Errors do not contain the address, which may hold a password.
-func Open(ctx context.Context, address string) (*Store, error) {
-	s, err := connect(ctx, address)
+//
+// A SQLite database is open in one process at a time: a second one gets an [access.Problem] that names the first.
+func Open(ctx context.Context, address string, options ...Option) (*Store, error) {
+	o := opening{free: freeOf}
+	for _, option := range options {
+		option(&o)
+	}
+	s, err := connect(ctx, address, o)
 	if err != nil {
 		return nil, err
 	}
@@ -64,18 +80,21 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	return s, nil
 }
 
-func connect(ctx context.Context, address string) (*Store, error) {
+func connect(ctx context.Context, address string, o opening) (*Store, error) {
 	scheme, rest, _ := strings.Cut(address, ":")
 	switch scheme {
 	case "sqlite":
-		return openSQLite(ctx, rest)
+		return openSQLite(ctx, rest, o)
 	case "postgres", "postgresql":
 		return openPostgreSQL(ctx, address)
 	}
 	return nil, errors.New("the database's address begins neither with sqlite: nor with postgres://")
 }
 
-func openSQLite(ctx context.Context, path string) (*Store, error) {
+func openSQLite(ctx context.Context, path string, o opening) (*Store, error) {
+	if err := local(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
 	// The file is made here, so that nobody but its owner ever could read it.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -86,15 +105,19 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	dsn := func(more string) string {
-		return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: full}).EscapedPath(), RawQuery: "_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" + more}).String()
+	s := &Store{engine: SQLite, room: newRoom(full, o.free)}
+	if !o.shared {
+		if s.lock, err = alone(full); err != nil {
+			return nil, err
+		}
 	}
-	s := &Store{engine: SQLite}
-	if s.write, err = sql.Open("sqlite", dsn("&_pragma=synchronous(FULL)&_txlock=immediate")); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn(full, "&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")); err != nil {
+		s.Close()
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn("&_pragma=query_only(1)")); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn(full, "&_pragma=journal_mode(WAL)&_pragma=query_only(1)")); err != nil {
+		s.Close()
 		return nil, err
 	}
 	s.read.SetMaxOpenConns(4)
@@ -104,6 +127,10 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 		return nil, fmt.Errorf("opening the database file: %w", err)
 	}
 	return s, nil
+}
+
+func dsn(path, more string) string {
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: "_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" + more}).String()
 }
 
 func openPostgreSQL(ctx context.Context, address string) (*Store, error) {
@@ -139,93 +166,9 @@ func (s *Store) Close() {
 	if s.pool != nil {
 		s.pool.Close()
 	}
-}
-
-// migrate brings the tables up to date, one process at a time.
-func (s *Store) migrate(ctx context.Context) error {
-	if s.engine == PostgreSQL {
-		conn, err := s.write.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock); err != nil {
-			return fmt.Errorf("waiting for another process that does the same: %w", err)
-		}
-		defer func() {
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", migrationLock)
-		}() // it ends with the connection anyway
+	if s.lock != nil {
+		s.lock.Close()
 	}
-	return s.migrateAlone(ctx)
-}
-
-const migrationLock = 0x53706172 // "Spar"
-
-func (s *Store) migrateAlone(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	dialect := goose.DialectSQLite3
-	if s.engine == PostgreSQL {
-		dialect = goose.DialectPostgres
-	}
-	ours, err := goose.NewProvider(dialect, s.write, files, goose.WithGoMigrations(s.appendOnly()))
-	if err != nil {
-		return err
-	}
-	known := ours.ListSources()
-	at, err := ours.GetDBVersion(ctx)
-	if err != nil {
-		return err
-	}
-	if newest := known[len(known)-1].Version; at > newest {
-		return fmt.Errorf("%w: its tables are of version %d, this program knows version %d", ErrNewer, at, newest)
-	}
-	if _, err := ours.Up(ctx); err != nil {
-		return err
-	}
-	return s.migrateRiver(ctx)
-}
-
-// appendOnly makes the database itself refuse to change or delete an event. It is the one place where the engines differ in
-// what they are told.
-func (s *Store) appendOnly() *goose.Migration {
-	statements := []string{
-		`CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are never changed'); END`,
-		`CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END`,
-	}
-	if s.engine == PostgreSQL {
-		statements = []string{
-			`CREATE FUNCTION events_stay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'events are never changed or deleted'; END $$`,
-			`CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION events_stay()`,
-		}
-	}
-	return goose.NewGoMigration(2, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-		for _, statement := range statements {
-			if _, err := tx.ExecContext(ctx, statement); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}, nil)
-}
-
-func (s *Store) migrateRiver(ctx context.Context) error {
-	config := &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)}
-	var err error
-	if s.engine == PostgreSQL {
-		var m *rivermigrate.Migrator[pgxTx]
-		if m, err = rivermigrate.New(riverpgxv5.New(s.pool), config); err == nil {
-			_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
-		}
-	} else {
-		var m *rivermigrate.Migrator[*sql.Tx]
-		if m, err = rivermigrate.New(riversqlite.New(s.write), config); err == nil {
-			_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
-		}
-	}
-	return err
 }
 
 // millis is how times are kept: milliseconds since 1970, zero for never.

@@ -25,16 +25,20 @@ type Tx struct {
 	writes bool
 }
 
-// Update runs fn in a writing transaction and commits it if fn returns nil.
+// Update runs fn in a writing transaction and commits it if fn returns nil. It is [ErrNewer] once a newer program has made the
+// tables such that this one must not write to them.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
-	return s.run(ctx, s.write, &sql.TxOptions{}, func(tx *Tx) error {
-		seq, err := tx.q.LockLog(ctx)
+	return s.room.relieve(s.run(ctx, s.write, &sql.TxOptions{}, func(tx *Tx) error {
+		head, err := tx.q.LockLog(ctx)
 		if err != nil {
 			return fmt.Errorf("locking the log: %w", err)
 		}
-		tx.seq, tx.writes = seq, true
+		if err := s.outdated(head.LeastWriter); err != nil {
+			return err
+		}
+		tx.seq, tx.writes = head.Seq, true
 		return fn(tx)
-	})
+	}))
 }
 
 // View runs fn in a transaction that sees one state of the database and cannot change it.

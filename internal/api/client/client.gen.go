@@ -871,6 +871,9 @@ type Status struct {
 	// FolderDiffers Whether the folder that the configuration names said something else at the start
 	FolderDiffers bool `json:"folderDiffers"`
 
+	// Halted Why nothing can be asked for and nothing starts at the moment; ends go on
+	Halted *string `json:"halted,omitempty"`
+
 	// MirrorAt When the organization was read last
 	MirrorAt *time.Time `json:"mirrorAt,omitempty"`
 

@@ -1,5 +1,8 @@
 -- name: LockLog :one
-UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq;
+UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq, least_writer;
+
+-- name: LeastWriter :one
+SELECT least_writer FROM log_head WHERE id = 1;
 
 -- name: AdvanceLog :exec
 UPDATE log_head SET seq = @seq WHERE id = 1;

@@ -1,5 +1,6 @@
 -- name: TakeLease :one
-INSERT INTO leases (name, holder, until, epoch) VALUES (@name, @holder, @until, 1)
+INSERT INTO leases (name, holder, until, epoch)
+SELECT CAST(@name AS TEXT), CAST(@holder AS TEXT), CAST(@until AS BIGINT), 1 FROM log_head WHERE log_head.id = 1 AND log_head.least_writer <= @ours
 ON CONFLICT (name) DO UPDATE SET
     epoch  = CASE WHEN leases.holder = excluded.holder THEN leases.epoch ELSE leases.epoch + 1 END,
     holder = excluded.holder,

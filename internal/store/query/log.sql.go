@@ -131,13 +131,29 @@ func (q *Queries) HeadOfLog(ctx context.Context) (int64, error) {
 	return seq, err
 }
 
-const lockLog = `-- name: LockLog :one
-UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq
+const leastWriter = `-- name: LeastWriter :one
+SELECT least_writer FROM log_head WHERE id = 1
 `
 
-func (q *Queries) LockLog(ctx context.Context) (int64, error) {
+func (q *Queries) LeastWriter(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, leastWriter)
+	var least_writer int64
+	err := row.Scan(&least_writer)
+	return least_writer, err
+}
+
+const lockLog = `-- name: LockLog :one
+UPDATE log_head SET seq = seq WHERE id = 1 RETURNING seq, least_writer
+`
+
+type LockLogRow struct {
+	Seq         int64
+	LeastWriter int64
+}
+
+func (q *Queries) LockLog(ctx context.Context) (LockLogRow, error) {
 	row := q.db.QueryRowContext(ctx, lockLog)
-	var seq int64
-	err := row.Scan(&seq)
-	return seq, err
+	var i LockLogRow
+	err := row.Scan(&i.Seq, &i.LeastWriter)
+	return i, err
 }

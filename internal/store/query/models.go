@@ -68,8 +68,9 @@ type LentGroup struct {
 }
 
 type LogHead struct {
-	ID  int64
-	Seq int64
+	ID          int64
+	Seq         int64
+	LeastWriter int64
 }
 
 type MirrorHead struct {

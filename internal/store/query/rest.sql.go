@@ -159,12 +159,13 @@ func (q *Queries) Reply(ctx context.Context, arg ReplyParams) (ReplyRow, error) 
 }
 
 const takeLease = `-- name: TakeLease :one
-INSERT INTO leases (name, holder, until, epoch) VALUES ($1, $2, $3, 1)
+INSERT INTO leases (name, holder, until, epoch)
+SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS BIGINT), 1 FROM log_head WHERE log_head.id = 1 AND log_head.least_writer <= $4
 ON CONFLICT (name) DO UPDATE SET
     epoch  = CASE WHEN leases.holder = excluded.holder THEN leases.epoch ELSE leases.epoch + 1 END,
     holder = excluded.holder,
     until  = excluded.until
-WHERE leases.holder = excluded.holder OR leases.until <= $4
+WHERE leases.holder = excluded.holder OR leases.until <= $5
 RETURNING epoch
 `
 
@@ -172,6 +173,7 @@ type TakeLeaseParams struct {
 	Name   string
 	Holder string
 	Until  int64
+	Ours   int64
 	Now    int64
 }
 
@@ -180,6 +182,7 @@ func (q *Queries) TakeLease(ctx context.Context, arg TakeLeaseParams) (int64, er
 		arg.Name,
 		arg.Holder,
 		arg.Until,
+		arg.Ours,
 		arg.Now,
 	)
 	var epoch int64
