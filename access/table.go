@@ -67,5 +67,6 @@ func draw(rows [][4]string) string {
 func Drawing() string {
 	return "## A line of a request\n\n" + draw(lineTable.rows(lineStates)) + "\n## A grant\n\n" + draw(grantTable.rows(grantStates)) +
 		"\n## A review\n\n" + draw(reviewTable.rows(reviewStates)) +
+		"\n## A session kill\n\n" + draw(killTable.rows(killStates)) +
 		"\n## A book of rules\n\n" + draw(rules.ActivationRows())
 }
