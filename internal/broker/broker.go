@@ -72,6 +72,8 @@ type Parts struct {
 	Rota      Rota    // nil: nobody knows who is on call
 	Groups    Groups  // nil: nothing can be prepared to be lent by membership
 
+	KillPolicy KillSettings // without a policy, no session kills are sent
+
 	Management  bool          // whether a way of its own leads into the management account; without one it is not lent
 	PerHour     int           // requests of one person in an hour; zero means 100
 	Longest     time.Duration // that a rule may give. Zero means [rules.DefaultLongest].
@@ -100,6 +102,8 @@ type Broker struct {
 	questions tally         // about tickets
 	vain      tally         // requests that were refused
 	looks     *rate.Limiter // of people who are looked up in the background
+
+	killing killing
 
 	telling sync.Mutex
 	changed chan struct{}

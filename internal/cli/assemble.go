@@ -42,6 +42,7 @@ type setup struct {
 	config     *config.Config
 	connection awsconn.Settings
 	management *awsconn.Settings // of the management account, where it is lent
+	kill       *awsconn.Settings // of the policy of session kills, where there is one
 	clock      jobs.Clock
 	log        *slog.Logger
 }
@@ -79,11 +80,15 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 		missing = org.StatusEnabled
 	}
 	ways, err := v.ways(s, connection, center)
+	var kills broker.KillSettings
+	if err == nil {
+		kills, err = killSettings(s)
+	}
 	if err == nil {
 		v.broker, err = broker.New(broker.Parts{
 			Store: db, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
 			Roles: rolesOf(c.Roles), Management: s.management != nil, PerHour: c.Limits.PerHour, Now: s.clock.Now, Random: rand.Reader, Log: s.log,
-			Longest: c.Limits.Longest.Duration,
+			Longest: c.Limits.Longest.Duration, KillPolicy: kills,
 		})
 	}
 	if err == nil {
@@ -128,6 +133,19 @@ func (v *server) ways(s setup, connection sdk.Config, center *aws.Center) (map[a
 		access.Membership: aws.Split(aws.NewMemberships(connection, center), nil, account),
 		access.Session:    aws.NewSessions(connection),
 	}, nil
+}
+
+// killSettings are those of session kills. They have a connection of their own, or there are none.
+func killSettings(s setup) (broker.KillSettings, error) {
+	k := s.config.Kill
+	if k == nil || s.kill == nil {
+		return broker.KillSettings{}, nil
+	}
+	c, err := awsconn.Open(*s.kill)
+	if err != nil {
+		return broker.KillSettings{}, fmt.Errorf("connecting for session kills: %w", err)
+	}
+	return broker.KillSettings{Policy: aws.NewKillPolicy(c, k.Policy.Text), Size: k.Size, EmergencyOU: org.OUID(k.EmergencyOU.Text)}, nil
 }
 
 func rolesOf(r config.Roles) broker.Roles {

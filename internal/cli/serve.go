@@ -34,8 +34,12 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			kill, err := settings.KillConnection(container())
+			if err != nil {
+				return err
+			}
 			log := logger(a.err, settings.Log)
-			s, err := assemble(c.Context(), setup{settings, connection, management, wallClock{}, log})
+			s, err := assemble(c.Context(), setup{settings, connection, management, kill, wallClock{}, log})
 			if err != nil {
 				return err
 			}

@@ -34,6 +34,7 @@ type Config struct {
 	Tokens       []Token     `yaml:"tokens"`
 	Log          Log         `yaml:"log"`
 	Lookup       Lookup      `yaml:"lookup"`
+	Kill         *Kill       `yaml:"session-kill"` // without it, no session kills are sent
 
 	folder string
 }
@@ -166,6 +167,9 @@ func (c *Config) check() strict.Errors {
 	}
 	c.Limits.check(say)
 	c.Lookup.check(say)
+	if c.Kill != nil {
+		c.Kill.check(say)
+	}
 	seen := map[string]bool{}
 	for _, t := range c.Tokens {
 		if raw, err := hex.DecodeString(t.SHA256); err != nil || len(raw) != 32 {

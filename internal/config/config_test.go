@@ -35,6 +35,7 @@ roles: {administrators: {groups: [admins]}, auditors: {people: [amy]}}
 tokens:
   - {sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, person: id-1, note: dana's laptop}
 log: {format: json, level: debug}
+session-kill: {policy: p-1234567890, credentials: {file: kill.json, role: "arn:aws:iam::222222222222:role/kill"}, size: 10240, emergency-ou: ou-ab12-11111111}
 `
 
 func TestASmallConfigurationIsEnough(t *testing.T) {
@@ -48,6 +49,9 @@ func TestASmallConfigurationIsEnough(t *testing.T) {
 	}
 	if c.Listen.Text != DefaultListen || c.Limits.Longest.Duration != rules.DefaultLongest || c.Identity.MissingStatus.Text != "unknown" || c.Log.Format.Text != "text" {
 		t.Errorf("%+v", c)
+	}
+	if k, err := c.KillConnection(awsconn.Container{}); k != nil || err != nil {
+		t.Errorf("%+v, %v", k, err)
 	}
 	s, err := c.Connection(awsconn.Container{})
 	if err != nil || !s.Credentials.Instance || s.Region != "eu-west-1" {
@@ -73,6 +77,10 @@ func TestEverythingCanBeSet(t *testing.T) {
 	}
 	if c.Limits.Longest.Duration != 48*time.Hour || c.Roles.Administrators.Groups[0].Text != "admins" || c.Tokens[0].Person != "id-1" {
 		t.Errorf("%+v", c)
+	}
+	k, err := c.KillConnection(awsconn.Container{})
+	if err != nil || k.Credentials.File != filepath.Join(folder, "kill.json") || k.Credentials.Role == s.Credentials.Role || k.Endpoint != s.Endpoint || c.Kill.Size != 10240 {
+		t.Errorf("%+v, %v", k, err)
 	}
 }
 
@@ -102,6 +110,10 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 		{"calls", change("calls-per-second: 10", "calls-per-second: -1"), "calls-per-second is -1"},
 		{"mirror", change("read-organization-every: 10m", "read-organization-every: 48h"), "read-organization-every is 48h"},
 		{"longest", change("longest: 48h", "longest: forever"), "is not a duration in whole minutes"},
+		{"kill policy", change("policy: p-1234567890", "policy: FullAWSAccess"), `"FullAWSAccess" is not the id of a policy`},
+		{"kill size", change("size: 10240", "size: 100"), "size is 100"},
+		{"kill credentials", change("{file: kill.json, role", "{role"), "0 sources of AWS credentials are named"},
+		{"emergency OU", change("ou-ab12-11111111", "Emergency"), `"Emergency" is not the id of an organizational unit`},
 		{"token", change("sha256: e3b0", "sha256: xyz0"), "the token's sha256 is not 64 hexadecimal digits"},
 		{"token twice", change("log:", "  - {sha256: E3B0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, person: id-2}\nlog:"), "this token is here twice"},
 	} {

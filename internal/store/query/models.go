@@ -53,6 +53,15 @@ type Grant struct {
 	Body          string
 }
 
+type Kill struct {
+	ID       string
+	Version  int64
+	Person   string
+	Open     int64
+	WantedAt int64
+	Body     string
+}
+
 type Lease struct {
 	Name   string
 	Holder string
