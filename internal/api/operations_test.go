@@ -17,6 +17,7 @@ func TestEveryOperationWorksThroughTheGeneratedClient(t *testing.T) {
 	r.whyAndWhyNot()
 	r.oneLife()
 	r.otherEnds()
+	r.killed()
 	r.pagesOfWhatWasAsked()
 	r.absence()
 	r.lookedAt()

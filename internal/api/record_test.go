@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sparekey/access"
 	"sparekey/audit"
 	"sparekey/internal/api/client"
 )
@@ -28,6 +29,8 @@ func TestEveryCommandIsRecordedWithWhoSentWhat(t *testing.T) {
 	g := ok[client.Request](r, answer, err).Lines[0].Grant
 	r.work()
 	r.sends("amy", "/v1/grants/"+g.Id+"/end", `{"comment":"enough"}`, "grant.ending")
+	r.broker.KillPolicy.Policy = &keptPolicy{text: access.EmptyKillPolicy()}
+	r.sends("amy", "/v1/grants/"+g.Id+"/kill", `{"comment":"stolen"}`, "kill.wanted")
 }
 
 func TestEveryDutyIsRecordedWithWhoSentWhat(t *testing.T) {

@@ -63,7 +63,7 @@ func (b *Broker) EndAndKill(ctx context.Context, id, why string) (access.Grant, 
 		})
 	}
 	if err != nil {
-		return access.Grant{}, Killed{}, b.refuse(ctx, "end", audit.Subject{Kind: "grant", ID: id}, found(err, "grant", id))
+		return access.Grant{}, Killed{}, b.refuse(ctx, "kill", audit.Subject{Kind: "grant", ID: id}, found(err, "grant", id))
 	}
 	one := []access.Grant{g}
 	b.lengthen(one)
