@@ -107,7 +107,7 @@ func (h *host) begin(b sandbox.Behaviour, faults ...sandbox.Fault) error {
 	h.demo.Config.Limits.CallsPerSecond = 1000 // by the machine's clock
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewTextHandler(&h.log, nil))
-	if h.server, err = assemble(ctx, setup{config: h.demo.Config, connection: h.demo.Connection, clock: h.clock, log: log}); err != nil {
+	if h.server, err = assemble(ctx, setup{config: h.demo.Config, connection: h.demo.Connection, kill: &h.demo.Connection, clock: h.clock, log: log}); err != nil {
 		cancel()
 		return err
 	}
