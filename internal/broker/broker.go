@@ -103,7 +103,8 @@ type Broker struct {
 	vain      tally         // requests that were refused
 	looks     *rate.Limiter // of people who are looked up in the background
 
-	killing killing
+	killing   killing
+	intruders sync.Map // by anchor: who was last found in it
 
 	telling sync.Mutex
 	changed chan struct{}

@@ -21,7 +21,7 @@ import (
 // Watch does one round of it. Rounds may overlap with another replica's: each step is decided in its own transaction.
 func (b *Broker) Watch(ctx context.Context) error {
 	_, kills := b.SendKills(ctx)
-	return errors.Join(kills, b.recheck(ctx), b.escalate(ctx), b.MakeGroups(ctx))
+	return errors.Join(kills, b.recheck(ctx), b.escalate(ctx), b.MakeGroups(ctx), b.MakeAnchors(ctx))
 }
 
 // ticketsAtOnce is how many tickets are asked about at once.

@@ -1,4 +1,4 @@
--- Session kills: what a service control policy denies, or is to deny, to sessions that were made before access was taken away.
+-- Groups of nobody that keep roles. Session kills: what a service control policy denies, or is to deny, to sessions that were made before access was taken away.
 
 -- +goose Up
 CREATE TABLE kills (
@@ -13,5 +13,13 @@ CREATE INDEX kills_open ON kills (wanted_at, id) WHERE open = 1;
 CREATE INDEX kills_wanted ON kills (wanted_at, id);
 CREATE INDEX kills_person ON kills (person, wanted_at, id);
 
+CREATE TABLE anchors (
+    account        TEXT NOT NULL,
+    permission_set TEXT NOT NULL,
+    body           TEXT NOT NULL,
+    PRIMARY KEY (account, permission_set)
+);
+
 -- +goose Down
+DROP TABLE anchors;
 DROP TABLE kills;

@@ -4,6 +4,12 @@
 
 package query
 
+type Anchor struct {
+	Account       string
+	PermissionSet string
+	Body          string
+}
+
 type Book struct {
 	ID          string
 	Version     int64
