@@ -39,6 +39,9 @@ var foreign = map[string][7]int{
 	"kill":          {200, 403, 404, 200, 403, 403, 401}, // who approved it may end it, and no more
 	"listKills":     {200, 200, 200, 200, 200, 403, 401},
 	"checkKills":    {403, 403, 403, 200, 200, 403, 401},
+	"listAnchors":   {403, 403, 403, 200, 200, 403, 401},
+	"anchor":        {403, 403, 403, 200, 403, 403, 401},
+	"anchorAll":     {403, 403, 403, 200, 403, 403, 401},
 	"why":           {200, 403, 403, 200, 200, 403, 401},
 	"me":            {200, 200, 200, 200, 200, 403, 401},
 	"status":        {200, 200, 200, 200, 200, 403, 401},
@@ -169,7 +172,12 @@ func (r *rig) call(c cell) func() got {
 		"end":           func() (*http.Response, error) { return as.End(ctx, grant, client.CommentBody{}) },
 		"kill":          func() (*http.Response, error) { return as.Kill(ctx, grant, client.CommentBody{}) },
 		"listKills":     func() (*http.Response, error) { return as.ListKills(ctx, &client.ListKillsParams{}) },
-		"checkKills":    func() (*http.Response, error) { return as.CheckKills(ctx) },
+		"listAnchors":   func() (*http.Response, error) { return as.ListAnchors(ctx) },
+		"anchor": func() (*http.Response, error) {
+			return as.Anchor(ctx, client.AskTarget{Account: "play", PermissionSet: "ReadOnly"})
+		},
+		"anchorAll":  func() (*http.Response, error) { return as.AnchorAll(ctx) },
+		"checkKills": func() (*http.Response, error) { return as.CheckKills(ctx) },
 		"why": func() (*http.Response, error) {
 			return as.Why(ctx, &client.WhyParams{Person: c.whose, Account: "play", PermissionSet: "ReadOnly"})
 		},

@@ -117,6 +117,7 @@ func (s *Server) operations() {
 		return &grantOutput{s.ended(ctx, g)}, nil
 	})
 	s.kills()
+	s.anchors()
 	s.duties()
 	s.ruleOperations()
 }

@@ -24,6 +24,7 @@ func TestEveryOperationWorksThroughTheGeneratedClient(t *testing.T) {
 	r.often()
 	r.sessions()
 	r.byMembership()
+	r.anchored()
 	r.longer()
 	r.rulesChange()
 	for path, methods := range r.contract.Paths {

@@ -47,6 +47,8 @@ func TestEveryDutyIsRecordedWithWhoSentWhat(t *testing.T) {
 	r.sends("dana", "/v1/favourites/prod/forget", "", "person.disfavoured")
 	r.sends("dana", "/v1/grants/"+r.holding("dana", deployer).ID+"/credentials", `{}`, "grant.vended")
 	r.sends("amy", "/v1/groups", `{"account":"play","permissionSet":"Admin"}`, "group.preparing")
+	r.sends("amy", "/v1/anchors", `{"account":"play","permissionSet":"ReadOnly"}`, "anchor.preparing")
+	r.sends("amy", "/v1/anchors/all", "", "anchor.preparing")
 }
 
 // sends sends a command and looks at the event that it made.

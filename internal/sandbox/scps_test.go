@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/organizations/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"sparekey/access"
 	"sparekey/org"
 )
 
@@ -110,20 +111,16 @@ func TestAPolicyDeniesASessionThatWasOpenedThroughThePortal(t *testing.T) {
 	if got := uses(first); got != "" {
 		t.Fatal(got)
 	}
-	deny := func(person, set, before string) string {
-		text := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringEquals":{"identitystore:userId":"` + person +
-			`"},"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::` + paymentsID + `:role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_` + set + `_*"}`
-		if before != "" {
-			text += `,"DateLessThan":{"aws:TokenIssueTime":"` + before + `"}`
-		}
-		return text + `}}]}`
+	deny := func(person org.PersonID, set string, before time.Time) string { // as it is really sent
+		at := access.Place{Target: org.Target{Account: paymentsID, PermissionSet: f.set("ReadOnly")}, PermissionSetName: set}
+		return access.RenderKills([]access.Kill{{ID: "kill-1", Person: access.Named{ID: person}, Target: &at, Before: before}}, access.KillSize, before).Text
 	}
-	dana, kim := string(f.person("dana").ID), string(f.person("kim").ID)
-	at := func(d time.Duration) string { return f.clock.Now().Add(d).UTC().Format(time.RFC3339) }
+	dana, kim, never := f.person("dana").ID, f.person("kim").ID, time.Time{}
+	at := func(d time.Duration) time.Time { return f.clock.Now().Add(d).UTC() }
 	for _, c := range []struct{ content, want string }{
-		{deny(dana, "ReadOnly", ""), "AccessDenied"}, {deny(kim, "ReadOnly", ""), ""}, {deny(dana, "Admin", ""), ""},
+		{deny(dana, "ReadOnly", never), "AccessDenied"}, {deny(kim, "ReadOnly", never), ""}, {deny(dana, "Admin", never), ""},
 		{deny(dana, "ReadOnly", at(time.Second)), "AccessDenied"}, {deny(dana, "ReadOnly", at(0)), ""},
-		{strings.Replace(deny(dana, "ReadOnly", ""), "ArnLike", "ArnNotLike", 1), ""}, {denyNobody, ""},
+		{strings.Replace(deny(dana, "ReadOnly", never), "ArnLike", "ArnNotLike", 1), ""}, {denyNobody, ""},
 	} {
 		f.must(f.updateSCP(id, c.content))
 		if got := uses(first); got != c.want {

@@ -353,3 +353,21 @@ func TestKillsAreKeptAndListed(t *testing.T) {
 		})
 	})
 }
+
+func TestAnchorsAreKeptApartFromGroupsThatLend(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		g := access.LentGroup{Target: place("Set"), Name: "sparekey anchor", MadeAt: start, Anchor: true}
+		update(t, s, func(tx *Tx) error { return errors.Join(tx.PutAnchor(g), tx.PutAnchor(g)) })
+		view(t, s, func(tx *Tx) error {
+			got, err := tx.Anchor(g.Target.Target)
+			all, err1 := tx.Anchors()
+			if !reflect.DeepEqual(got, g) || len(all) != 1 {
+				t.Errorf("%+v %+v", got, all)
+			}
+			if _, err := tx.LentGroup(g.Target.Target); !errors.Is(err, ErrNotFound) {
+				t.Error(err)
+			}
+			return errors.Join(err, err1)
+		})
+	})
+}
