@@ -382,3 +382,25 @@ func TestSomebodyElsesPolicyIsNotOne(t *testing.T) {
 		t.Error("how a policy is laid out makes a difference")
 	}
 }
+
+// TestAllSessionsOfAPersonAreOneKill has nothing to wait for where nothing is being ended.
+func TestAllSessionsOfAPersonAreOneKill(t *testing.T) {
+	now := time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
+	dana := Named{ID: aPerson, User: "dana"}
+	c, err := WantPersonKill("kill-1", dana, nil, audit.Actor{}, "stolen", now)
+	k := one(t, c, err)
+	c, err = k.Look(nil, now)
+	if k = one(t, c, err); !k.Before.Equal(now) || !k.ExpiresAt().Equal(now.Add(12*time.Hour)) {
+		t.Errorf("%+v", k)
+	}
+	g := grantOver("g-1", time.Time{})
+	g.State = Ending
+	c, err = WantPersonKill("kill-2", dana, []Grant{g}, audit.Actor{}, "stolen", now)
+	k = one(t, c, err)
+	if c, err := k.Look([]Grant{g}, now); err != nil || len(c.Kills) != 0 {
+		t.Errorf("%+v %v", c, err)
+	}
+	if _, err := WantPersonKill("kill-3", Named{ID: "*"}, nil, audit.Actor{}, "", now); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
+	}
+}
