@@ -16,6 +16,7 @@ type Change struct {
 	Grants   []Grant
 	Reviews  []Review
 	Stops    []Stop
+	Kills    []Kill
 	Events   []audit.Event
 	Promises []Promise
 }
@@ -25,7 +26,8 @@ func (c Change) And(more Change) Change {
 	if more.Request != nil {
 		c.Request = more.Request
 	}
-	c.Grants, c.Reviews, c.Stops = append(c.Grants, more.Grants...), append(c.Reviews, more.Reviews...), append(c.Stops, more.Stops...)
+	c.Grants, c.Reviews = append(c.Grants, more.Grants...), append(c.Reviews, more.Reviews...)
+	c.Stops, c.Kills = append(c.Stops, more.Stops...), append(c.Kills, more.Kills...)
 	c.Events, c.Promises = append(c.Events, more.Events...), append(c.Promises, more.Promises...)
 	return c
 }
@@ -41,8 +43,11 @@ type Promise struct {
 // PromiseKind says what is promised.
 type PromiseKind string
 
-// PromiseLapse is the promise to let a request lapse at its time if it is still pending.
-const PromiseLapse PromiseKind = "lapse"
+// The kinds of promise.
+const (
+	PromiseLapse PromiseKind = "lapse" // to let a request lapse at its time if it is still pending
+	PromiseKill  PromiseKind = "kill"  // to send a session kill
+)
 
 // Named is a person in a record: the id that counts, and the user name at that moment.
 type Named = rules.Named

@@ -16,4 +16,5 @@ type LentGroup struct {
 	Operation string      `json:"operation,omitempty"` // AWS's, of its assignment
 	Ready     bool        `json:"ready"`               // assigned, as AWS lists it: it can be lent
 	Trouble   string      `json:"trouble,omitempty"`
+	Anchor    bool        `json:"anchor,omitempty"` // it lends nothing: it keeps the role of the permission set, and has no members
 }

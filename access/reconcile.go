@@ -73,7 +73,9 @@ func Reconcile(listed []org.Assignment, grants []Grant, lent func(org.GroupID) b
 			found[i].Since = before[j].Since
 		}
 	}
-	slices.SortFunc(found, func(a, b Finding) int { return cmp.Or(strings.Compare(a.key(), b.key()), strings.Compare(a.Grant, b.Grant)) })
+	slices.SortFunc(found, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.key(), b.key()), strings.Compare(a.Grant, b.Grant))
+	})
 	return slices.CompactFunc(found, func(a, b Finding) bool { return a.key() == b.key() })
 }
 

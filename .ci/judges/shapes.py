@@ -524,7 +524,35 @@ def organization_calls(ids):
     for level in range(4):
         deep = each("CreateOrganizationalUnit", ParentId=deep, Name=f"level {level}")["OrganizationalUnit"]["Id"]
     no("ConstraintViolationException", name="CreateOrganizationalUnit", ParentId=deep, Name="too deep")
+    scp_calls(each, no, root, unit)
     account_calls(each, no, ids, above, unit, nowhere)
+
+
+def scp_calls(each, no, root, unit):
+    content = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
+    policy = dict(Content=content, Description="", Name="kills", Type="SERVICE_CONTROL_POLICY")
+    made = each("CreatePolicy", **policy)["Policy"]["PolicySummary"]["Id"]
+    no("DuplicatePolicyException", name="CreatePolicy", **policy)
+    no("PolicyTypeNotAvailableForOrganizationException", name="CreatePolicy", **dict(policy, Type="TAG_POLICY", Name="x"))
+    no("MalformedPolicyDocumentException", name="CreatePolicy", **dict(policy, Content="x", Name="x"))
+    no("ConstraintViolationException", name="CreatePolicy", **dict(policy, Content=content + " " * 5120, Name="x"))
+    each("DescribePolicy", PolicyId=made)
+    each("UpdatePolicy", PolicyId=made, Content=content, Description="deny")
+    no("MalformedPolicyDocumentException", name="UpdatePolicy", PolicyId=made, Content="[]")
+    no("ConstraintViolationException", name="UpdatePolicy", PolicyId=made, Content=content + " " * 5120)
+    other = each("CreatePolicy", **dict(policy, Name="other"))["Policy"]["PolicySummary"]["Id"]
+    no("DuplicatePolicyException", name="UpdatePolicy", PolicyId=other, Name="kills")
+    for target in (root, unit):
+        each("AttachPolicy", PolicyId=made, TargetId=target)
+        no("DuplicatePolicyAttachmentException", name="AttachPolicy", PolicyId=made, TargetId=target)
+    each("ListTargetsForPolicy", PolicyId=made, MaxResults=1)
+    each("DetachPolicy", PolicyId=made, TargetId=root)
+    no("PolicyNotAttachedException", name="DetachPolicy", PolicyId=made, TargetId=root)
+    for name in ("DescribePolicy", "UpdatePolicy", "ListTargetsForPolicy"):
+        no("PolicyNotFoundException", name=name, PolicyId="p-00000000")
+    for name in ("AttachPolicy", "DetachPolicy"):
+        no("PolicyNotFoundException", name=name, PolicyId="p-00000000", TargetId=root)
+        no("TargetNotFoundException", name=name, PolicyId=made, TargetId="999999999999")
 
 
 def account_calls(each, no, ids, above, unit, nowhere):

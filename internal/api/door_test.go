@@ -125,7 +125,7 @@ func TestAPersonWhoIsGoneIsRefusedByName(t *testing.T) {
 // commands are the names under which operations are recorded.
 var commands = map[string]string{
 	"me": "me", "status": "status", "listAccess": "list", "why": "why", "ask": "ask", "listRequests": "requests", "getRequest": "read", "approve": "approve", "reject": "reject",
-	"withdraw": "withdraw", "listApprovals": "approvals", "listGrants": "grants", "end": "end",
+	"withdraw": "withdraw", "listApprovals": "approvals", "listGrants": "grants", "end": "end", "kill": "kill", "listKills": "kills", "checkKills": "check kills", "listAnchors": "anchors", "anchor": "anchor", "anchorAll": "anchor",
 	"listReviews": "reviews", "getReview": "read", "conclude": "review", "listAbsences": "absences", "away": "away", "back": "back", "endAbsence": "end an absence", "listFavourites": "favourites",
 	"favour": "favourite", "disfavour": "forget a favourite", "vend": "credentials", "listGroups": "groups", "prepareGroup": "prepare a group",
 	"listRules": "rules", "diffRules": "diff rules", "proposeRules": "propose rules", "getRules": "show rules", "agreeRules": "agree rules", "rejectRules": "reject rules",

@@ -194,7 +194,7 @@ func (s *Server) listReviews(ctx context.Context, in *struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
 },
 ) (*reviewsOutput, error) {
-	from, err := pageOf(ctx, in.After)
+	from, err := pageOf(ctx, aReview, in.After)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,12 @@ var foreign = map[string][7]int{
 	"reject":        {403, 200, 404, 403, 403, 403, 401},
 	"withdraw":      {200, 403, 404, 403, 403, 403, 401},
 	"end":           {200, 200, 404, 200, 403, 403, 401},
+	"kill":          {200, 403, 404, 200, 403, 403, 401}, // who approved it may end it, and no more
+	"listKills":     {200, 200, 200, 200, 200, 403, 401},
+	"checkKills":    {403, 403, 403, 200, 200, 403, 401},
+	"listAnchors":   {403, 403, 403, 200, 200, 403, 401},
+	"anchor":        {403, 403, 403, 200, 403, 403, 401},
+	"anchorAll":     {403, 403, 403, 200, 403, 403, 401},
 	"why":           {200, 403, 403, 200, 200, 403, 401},
 	"me":            {200, 200, 200, 200, 200, 403, 401},
 	"status":        {200, 200, 200, 200, 200, 403, 401},
@@ -75,10 +81,10 @@ var foreign = map[string][7]int{
 // own is the same for what is one's own. Nobody but developers has a request; the approver's own waits for another one.
 var own = map[string]map[string]int{
 	"kim": {
-		"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "why": 200, "getReview": 200, "conclude": 403, "favour": 200, "disfavour": 200, "vend": 200,
+		"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "kill": 200, "why": 200, "getReview": 200, "conclude": 403, "favour": 200, "disfavour": 200, "vend": 200,
 	},
 	"lena": {
-		"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "why": 200, "getReview": 200, "conclude": 403, "favour": 200, "disfavour": 200, "vend": 200,
+		"getRequest": 200, "approve": 403, "reject": 403, "withdraw": 200, "end": 200, "kill": 200, "why": 200, "getReview": 200, "conclude": 403, "favour": 200, "disfavour": 200, "vend": 200,
 	},
 	"amy": {"why": 200}, "ana": {"why": 200}, "dino": {"why": 403},
 }
@@ -148,7 +154,7 @@ func (r *rig) call(c cell) func() got {
 		switch c.operation {
 		case "getRequest", "approve", "reject", "withdraw", "favour":
 			request = r.ask(c.whose).Id
-		case "end":
+		case "end", "kill":
 			grant = r.approved(c.whose).Id
 		case "vend":
 			grant = r.holding(c.whose, deployer).ID
@@ -172,6 +178,14 @@ func (r *rig) call(c cell) func() got {
 		"reject":        func() (*http.Response, error) { return as.Reject(ctx, request, client.CommentBody{}) },
 		"withdraw":      func() (*http.Response, error) { return as.Withdraw(ctx, request, client.CommentBody{}) },
 		"end":           func() (*http.Response, error) { return as.End(ctx, grant, client.CommentBody{}) },
+		"kill":          func() (*http.Response, error) { return as.Kill(ctx, grant, client.CommentBody{}) },
+		"listKills":     func() (*http.Response, error) { return as.ListKills(ctx, &client.ListKillsParams{}) },
+		"listAnchors":   func() (*http.Response, error) { return as.ListAnchors(ctx) },
+		"anchor": func() (*http.Response, error) {
+			return as.Anchor(ctx, client.AskTarget{Account: "play", PermissionSet: "ReadOnly"})
+		},
+		"anchorAll":  func() (*http.Response, error) { return as.AnchorAll(ctx) },
+		"checkKills": func() (*http.Response, error) { return as.CheckKills(ctx) },
 		"why": func() (*http.Response, error) {
 			return as.Why(ctx, &client.WhyParams{Person: c.whose, Account: "play", PermissionSet: "ReadOnly"})
 		},
@@ -272,7 +286,7 @@ func TestWhatIsNotForTheseEyesIsNotThere(t *testing.T) {
 	request, grant, session, review := r.ask("dana").Id, r.approved("dana").Id, r.holding("dana", deployer).ID, reviewOfGrant(r.holding("dana", reviewed))
 	anyID := regexp.MustCompile(`(req|g|rev)-[0-9a-z]{6}`)
 	for _, path := range []string{
-		"GET /v1/requests/" + request, "POST /v1/requests/" + request + "/approve {}", "POST /v1/requests/" + request + "/withdraw {}", "POST /v1/grants/" + grant + "/end {}",
+		"GET /v1/requests/" + request, "POST /v1/requests/" + request + "/approve {}", "POST /v1/requests/" + request + "/withdraw {}", "POST /v1/grants/" + grant + "/end {}", "POST /v1/grants/" + grant + "/kill {}",
 		"GET /v1/reviews/" + review, "POST /v1/reviews/" + review + `/conclude {"wrong":false}`, "POST /v1/grants/" + session + "/credentials {}",
 		"POST /v1/grants/" + grant + "/credentials {}",
 	} {

@@ -114,31 +114,44 @@ func (s *Server) operations() {
 		if err != nil {
 			return nil, err
 		}
-		out := &grantOutput{grantOf(g, s.now())}
-		for _, o := range s.broker.KeptBy(ctx, g) {
-			out.Body.KeptBy = append(out.Body.KeptBy, o.ID)
-			if last := grantOf(o, s.now()).LastMinute; last != nil && (out.Body.LastMinute == nil || last.After(*out.Body.LastMinute)) {
-				out.Body.LastMinute = last
-			}
-		}
-		return out, nil
+		return &grantOutput{s.ended(ctx, g)}, nil
 	})
+	s.kills()
+	s.anchors()
 	s.duties()
 	s.ruleOperations()
 	s.stopOperations()
 	add(s, http.MethodGet, "/v1/drift", "drift", "What AWS gives that no grant has, and the other way round", s.drift)
 }
 
-var anID = regexp.MustCompile(`^(req|g)-[0-9a-z]+$`)
+// ended is a grant in the answer to its end: with what keeps its access, and until when.
+func (s *Server) ended(ctx context.Context, g access.Grant) Grant {
+	out := grantOf(g, s.now())
+	for _, o := range s.broker.KeptBy(ctx, g) {
+		out.KeptBy = append(out.KeptBy, o.ID)
+		if last := grantOf(o, s.now()).LastMinute; last != nil && (out.LastMinute == nil || last.After(*out.LastMinute)) {
+			out.LastMinute = last
+		}
+	}
+	return out
+}
+
+// What a cursor can name.
+var (
+	anID     = regexp.MustCompile(`^(req|g)-[0-9a-z]+$`)
+	aReview  = regexp.MustCompile(`^rev-[0-9a-z]+$`)
+	aStop    = regexp.MustCompile(`^stop-[0-9a-z]+$`)
+	aKilling = regexp.MustCompile(`^kill-[0-9a-z]+$`)
+)
 
 // pageOf reads the place in a listing that a cursor names. One that names none does not reach the listing.
-func pageOf(ctx context.Context, cursor string) (broker.Page, error) {
+func pageOf(ctx context.Context, named *regexp.Regexp, cursor string) (broker.Page, error) {
 	if cursor == "" {
 		return broker.Page{}, nil
 	}
 	ms, id, ok := strings.Cut(cursor, "-")
 	at, err := strconv.ParseInt(ms, 36, 64)
-	if !ok || err != nil || !anID.MatchString(id) {
+	if !ok || err != nil || !named.MatchString(id) {
 		reach(ctx, false)
 		return broker.Page{}, &access.Problem{Kind: access.ErrInvalid, Message: "the cursor is none of this server's", Hint: "begin at the first page"}
 	}
@@ -228,7 +241,7 @@ func (s *Server) listRequests(ctx context.Context, in *struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 },
 ) (*requestsOutput, error) {
-	from, err := pageOf(ctx, in.After)
+	from, err := pageOf(ctx, anID, in.After)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +318,7 @@ func (s *Server) listGrants(ctx context.Context, in *struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
 },
 ) (*grantsOutput, error) {
-	from, err := pageOf(ctx, in.After)
+	from, err := pageOf(ctx, anID, in.After)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sparekey/access"
 	"sparekey/audit"
 	"sparekey/internal/api/client"
 )
@@ -30,6 +31,8 @@ func TestEveryCommandIsRecordedWithWhoSentWhat(t *testing.T) {
 	r.sends("amy", "/v1/grants/"+g.Id+"/end", `{"comment":"enough"}`, "grant.ending")
 	r.sends("amy", "/v1/stops", `{"rule":"prod","comment":"enough"}`, "stop.made")
 	r.sends("amy", "/v1/stops/"+r.stopped()+"/lift", `{"comment":"go on"}`, "stop.lifted")
+	r.broker.KillPolicy.Policy = &keptPolicy{text: access.EmptyKillPolicy()}
+	r.sends("amy", "/v1/grants/"+g.Id+"/kill", `{"comment":"stolen"}`, "kill.wanted")
 }
 
 func TestEveryDutyIsRecordedWithWhoSentWhat(t *testing.T) {
@@ -46,6 +49,8 @@ func TestEveryDutyIsRecordedWithWhoSentWhat(t *testing.T) {
 	r.sends("dana", "/v1/favourites/prod/forget", "", "person.disfavoured")
 	r.sends("dana", "/v1/grants/"+r.holding("dana", deployer).ID+"/credentials", `{}`, "grant.vended")
 	r.sends("amy", "/v1/groups", `{"account":"play","permissionSet":"Admin"}`, "group.preparing")
+	r.sends("amy", "/v1/anchors", `{"account":"play","permissionSet":"ReadOnly"}`, "anchor.preparing")
+	r.sends("amy", "/v1/anchors/all", "", "anchor.preparing")
 }
 
 // sends sends a command and looks at the event that it made.

@@ -122,7 +122,7 @@ func (s *Server) listStops(ctx context.Context, in *struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 },
 ) (*stopsOutput, error) {
-	from, err := pageOf(ctx, in.After)
+	from, err := pageOf(ctx, aStop, in.After)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func behaviours() []behaviour {
 	var all []behaviour
 	for _, some := range [][]behaviour{
 		assignmentBehaviours, creationBehaviours, centerBehaviours, personBehaviours, organizationBehaviours, standingBehaviours, membershipBehaviours, groupBehaviours,
-		sessionBehaviours, setBehaviours,
+		sessionBehaviours, setBehaviours, killPolicyBehaviours,
 	} {
 		all = append(all, some...)
 	}

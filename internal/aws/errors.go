@@ -29,23 +29,27 @@ var codes = map[string]error{
 	"TooManyRequestsException": access.ErrThrottled,
 	"RequestLimitExceeded":     access.ErrThrottled,
 
-	"ConflictException":               access.ErrConflict,
-	"ConcurrentModificationException": access.ErrConflict,
+	"ConflictException":                access.ErrConflict,
+	"ConcurrentModificationException":  access.ErrConflict,
+	"PolicyChangesInProgressException": access.ErrConflict,
 
 	"AccessDeniedException": access.ErrDenied,
 	"AccessDenied":          access.ErrDenied,
 	// STS is not activated in our Region for the account of the role.
 	"RegionDisabledException": access.ErrDenied,
 
-	"ValidationException":           access.ErrRejected,
-	"ValidationError":               access.ErrRejected,
-	"InvalidInputException":         access.ErrRejected,
-	"ServiceQuotaExceededException": access.ErrRejected,
-	"MalformedPolicyDocument":       access.ErrRejected,
-	"PackedPolicyTooLarge":          access.ErrRejected,
+	"ValidationException":              access.ErrRejected,
+	"ValidationError":                  access.ErrRejected,
+	"InvalidInputException":            access.ErrRejected,
+	"ServiceQuotaExceededException":    access.ErrRejected,
+	"MalformedPolicyDocument":          access.ErrRejected,
+	"PackedPolicyTooLarge":             access.ErrRejected,
+	"MalformedPolicyDocumentException": access.ErrRejected,
+	"ConstraintViolationException":     access.ErrRejected,
 
 	"ResourceNotFoundException": access.ErrMissing,
 	"AccountNotFoundException":  access.ErrMissing,
+	"PolicyNotFoundException":   access.ErrMissing,
 
 	// Who calls could not be verified, so nothing was done; a new key or a set clock mends it.
 	"UnrecognizedClientException":         access.ErrNotAsked,

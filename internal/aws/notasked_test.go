@@ -64,6 +64,12 @@ func everyMethod(ctx context.Context, c aws.Config, check func(method string, er
 	check("Groups.Assigned", err)
 	_, err = g.Assign(ctx, k.Group, k.Target)
 	check("Groups.Assign", err)
+	p := NewKillPolicy(c, "p-12345678")
+	_, err = p.Read(ctx)
+	check("KillPolicy.Read", err)
+	check("KillPolicy.Write", p.Write(ctx, access.EmptyKillPolicy()))
+	_, err = p.Targets(ctx)
+	check("KillPolicy.Targets", err)
 }
 
 // TestWithoutAConnectionOrCredentialsNothingWasAsked takes each way in which a call ends before AWS could hear of it.

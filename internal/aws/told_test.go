@@ -49,10 +49,10 @@ func TestACodeIsBelievedOnlyOfARefusal(t *testing.T) {
 func TestEveryCodeOfAWSMeansSomething(t *testing.T) {
 	for kind, all := range map[error][]string{
 		access.ErrThrottled: {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"},
-		access.ErrConflict:  {"ConflictException", "ConcurrentModificationException"},
+		access.ErrConflict:  {"ConflictException", "ConcurrentModificationException", "PolicyChangesInProgressException"},
 		access.ErrDenied:    {"AccessDeniedException", "AccessDenied", "RegionDisabledException"},
-		access.ErrRejected:  {"ValidationException", "ValidationError", "InvalidInputException", "ServiceQuotaExceededException", "MalformedPolicyDocument", "PackedPolicyTooLarge"},
-		access.ErrMissing:   {"ResourceNotFoundException", "AccountNotFoundException"},
+		access.ErrRejected:  {"ValidationException", "ValidationError", "InvalidInputException", "ServiceQuotaExceededException", "MalformedPolicyDocument", "PackedPolicyTooLarge", "MalformedPolicyDocumentException", "ConstraintViolationException"},
+		access.ErrMissing:   {"ResourceNotFoundException", "AccountNotFoundException", "PolicyNotFoundException"},
 		access.ErrNotAsked: {
 			"UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature",
 			"IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "ExpiredToken", "ExpiredTokenException",

@@ -74,6 +74,8 @@ type Parts struct {
 	Groups    Groups  // nil: nothing can be prepared to be lent by membership
 	Meter     Meter   // nil: nobody counts
 
+	KillPolicy KillSettings // without a policy, no session kills are sent
+
 	Quota          access.Quota  // for estimates; [access.TypicalQuota] where it is zero
 	Enforce        Enforcement   // what the reconciler takes away; nothing unless it is chosen
 	ScansPerSecond float64       // calls with which what is given in AWS is read in the background; zero means 2
@@ -115,6 +117,9 @@ type Broker struct {
 
 	halting sync.Mutex
 	halts   string // why nothing may start, as it was last said
+
+	killing   killing
+	intruders sync.Map // by anchor: who was last found in it
 
 	telling sync.Mutex
 	changed chan struct{}

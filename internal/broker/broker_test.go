@@ -318,7 +318,8 @@ func TestSparekeyChangesNothingButAssignments(t *testing.T) {
 		r.Box.Script(sandbox.Fault{Operation: "CreateAccountAssignment", Kind: sandbox.DropAfter, Times: 1}) // so that it is looked for
 		id := r.Ask("dana", "play PowerUser").Lines[0].Grant
 		r.Become(id, access.Verified, time.Hour)
-		if err := r.Broker.LetGo(r.As("sparekey")); err != nil {
+		_, foreign := r.Broker.Foreign(t.Context())
+		if err := errors.Join(r.Broker.LetGo(r.As("sparekey")), r.Broker.Reconcile(t.Context()), foreign); err != nil {
 			t.Fatal(err)
 		}
 		listed := documented(t)

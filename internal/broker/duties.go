@@ -16,12 +16,13 @@ import (
 )
 
 // What is looked at again and again in the background: requests that wait for another system, tickets of live grants,
-// reviews that are due, groups that are being made.
+// reviews that are due, groups that are being made, session kills that are to be sent.
 
 // Watch does one round of it. Rounds may overlap with another replica's: each step is decided in its own transaction.
 func (b *Broker) Watch(ctx context.Context) error {
 	b.halt(ctx)
-	return errors.Join(b.sweepAll(ctx), b.recheck(ctx), b.escalate(ctx), b.MakeGroups(ctx))
+	_, kills := b.SendKills(ctx)
+	return errors.Join(kills, b.sweepAll(ctx), b.recheck(ctx), b.escalate(ctx), b.MakeGroups(ctx), b.MakeAnchors(ctx))
 }
 
 // ticketsAtOnce is how many tickets are asked about at once.

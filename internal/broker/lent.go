@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"sparekey/access"
 	"sparekey/audit"
@@ -81,7 +82,11 @@ func (b *Broker) administrator(ctx context.Context) (org.Person, error) {
 }
 
 func (b *Broker) keepGroup(ctx context.Context, tx *store.Tx, g access.LentGroup, kind string, by audit.Actor) error {
-	if err := tx.PutLentGroup(g); err != nil {
+	subject, put := "group", tx.PutLentGroup
+	if g.Anchor {
+		subject, kind, put = "anchor", "anchor"+strings.TrimPrefix(kind, "group"), tx.PutAnchor
+	}
+	if err := put(g); err != nil {
 		return err
 	}
 	after, err := audit.ImageOf("", 0, g)
@@ -89,7 +94,7 @@ func (b *Broker) keepGroup(ctx context.Context, tx *store.Tx, g access.LentGroup
 		return err
 	}
 	return tx.Append(audit.From(ctx), audit.Event{
-		At: b.Now(), Kind: kind, Actor: by, Subject: audit.Subject{Kind: "group", ID: string(g.Target.Account) + " " + g.Target.PermissionSetName}, After: after,
+		At: b.Now(), Kind: kind, Actor: by, Subject: audit.Subject{Kind: subject, ID: string(g.Target.Account) + " " + g.Target.PermissionSetName}, After: after,
 		Detail: map[string]string{"name": g.Name},
 	})
 }
@@ -140,7 +145,7 @@ func (b *Broker) makeGroup(ctx context.Context, g access.LentGroup) (access.Lent
 	defer cancel()
 	err := func() (err error) {
 		if g.Group == "" {
-			next.Group, err = b.Groups.Make(step, g.Name, access.GroupDescription(g.Target.Target))
+			next.Group, err = b.Groups.Make(step, g.Name, g.Description())
 			kind = "group.made"
 			return err
 		}

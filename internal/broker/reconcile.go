@@ -157,9 +157,13 @@ func (b *Broker) scanned(ctx context.Context, account org.AccountID, only *org.T
 
 // lentIn says which groups are Sparekey's own. Who is in them is their business who look after memberships.
 func (b *Broker) lentIn(tx *store.Tx) (func(org.GroupID) bool, error) {
-	groups, err := tx.LentGroups()
+	lend, err := tx.LentGroups()
+	if err != nil {
+		return nil, err
+	}
+	keep, err := tx.Anchors()
 	ours := map[org.GroupID]bool{}
-	for _, g := range groups {
+	for _, g := range append(lend, keep...) {
 		ours[g.Group] = true
 	}
 	return func(id org.GroupID) bool { return ours[id] }, err

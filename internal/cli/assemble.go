@@ -48,6 +48,7 @@ type setup struct {
 	config     *config.Config
 	connection awsconn.Settings
 	management *awsconn.Settings // of the management account, where it is lent
+	kill       *awsconn.Settings // of the policy of session kills, where there is one
 	clock      jobs.Clock
 	log        *slog.Logger
 	database   []store.Option // none but in tests
@@ -132,6 +133,10 @@ func (v *server) parts(s setup, connection sdk.Config) (broker.Parts, error) {
 	if err != nil {
 		return broker.Parts{}, err
 	}
+	kills, err := killSettings(s)
+	if err != nil {
+		return broker.Parts{}, err
+	}
 	halts := []func() string{v.store.Room}
 	if v.skew != nil {
 		halts = append(halts, v.skew.Halt)
@@ -140,7 +145,7 @@ func (v *server) parts(s setup, connection sdk.Config) (broker.Parts, error) {
 		Store: v.store, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
 		Roles: rolesOf(c.Roles), Management: s.management != nil, PerHour: c.Limits.PerHour, Longest: c.Limits.Longest.Duration, Quota: quotaOf(c.Limits),
 		ScansPerSecond: c.Reconcile.CallsPerSecond, Enforce: broker.Enforcement{Orphaned: c.Reconcile.Enforces("orphaned"), People: c.Reconcile.Enforces("people")},
-		Now: v.clock.Now, Random: rand.Reader, Log: s.log, Meter: v.meter, Halts: halts,
+		Now: v.clock.Now, Random: rand.Reader, Log: s.log, Meter: v.meter, Halts: halts, KillPolicy: kills,
 	}, nil
 }
 
@@ -163,6 +168,19 @@ func (v *server) ways(s setup, connection sdk.Config, center *aws.Center) (map[a
 		access.Membership: aws.Split(aws.NewMemberships(connection, center), nil, account),
 		access.Session:    aws.NewSessions(connection),
 	}, nil
+}
+
+// killSettings are those of session kills. They have a connection of their own, or there are none.
+func killSettings(s setup) (broker.KillSettings, error) {
+	k := s.config.Kill
+	if k == nil || s.kill == nil {
+		return broker.KillSettings{}, nil
+	}
+	c, err := awsconn.Open(*s.kill)
+	if err != nil {
+		return broker.KillSettings{}, fmt.Errorf("connecting for session kills: %w", err)
+	}
+	return broker.KillSettings{Policy: aws.NewKillPolicy(c, k.Policy.Text), Size: k.Size, EmergencyOU: org.OUID(k.EmergencyOU.Text)}, nil
 }
 
 func rolesOf(r config.Roles) broker.Roles {

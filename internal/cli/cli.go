@@ -135,7 +135,7 @@ func (a *app) root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "access", Title: "Access:"}, &cobra.Group{ID: "duties", Title: "Duties and arrangements:"}, &cobra.Group{ID: "rules", Title: "Rules:"}, &cobra.Group{ID: "run", Title: "Running Sparekey:"})
 	parent(root)
 	for group, commands := range map[string][]*cobra.Command{
-		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.extendCommand(), a.endCommand(), a.whyCommand(), a.stopCommand(), a.stopsCommand(), a.driftCommand()},
+		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.extendCommand(), a.endCommand(), a.killsCommand(), a.whyCommand(), a.stopCommand(), a.stopsCommand(), a.driftCommand()},
 		"duties": {a.reviewsCommand(), a.reviewCommand(), a.awayCommand(), a.backCommand(), a.absencesCommand(), a.groupsCommand()},
 		"rules":  {a.rulesCommand()},
 		"run":    {a.demoCommand(), a.tryCommand(), a.serveCommand(), a.backupCommand(), a.restoreCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},

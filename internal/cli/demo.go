@@ -53,7 +53,7 @@ func (a *app) demo(ctx context.Context, listen string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn})) // what goes well is on standard output
-	s, err := assemble(ctx, setup{config: d.Config, connection: d.Connection, clock: wallClock{}, log: log})
+	s, err := assemble(ctx, setup{config: d.Config, connection: d.Connection, kill: &d.Connection, clock: wallClock{}, log: log})
 	if err != nil {
 		return err
 	}

@@ -346,7 +346,7 @@ func (a *app) groupsCommand() *cobra.Command {
 	}
 	prepare.Flags().StringVar(&account, "account", "", "account, by name or id")
 	prepare.Flags().StringVar(&set, "permission-set", "", "permission set")
-	return parent(&cobra.Command{Use: "groups", Short: "Groups that lend by membership"}, list, prepare)
+	return parent(&cobra.Command{Use: "groups", Short: "Groups that lend by membership, and those that keep roles"}, list, prepare, a.anchorCommand(), a.anchorsCommand())
 }
 
 func groupRow(g client.LentGroup) []string {

@@ -122,9 +122,10 @@ func note(g client.Grant) string {
 
 func (a *app) endCommand() *cobra.Command {
 	var reason string
+	var kill bool
 	c := &cobra.Command{
 		Use: "end GRANT", Short: "End a grant before its time", Args: takes(1, 1, "GRANT"),
-		Long: "End a grant before its time. Whoever holds it, approved it or could have, and administrators may. AWS is told at once;\nsessions that are open last until they end by themselves.",
+		Long: "End a grant before its time. Whoever holds it, approved it or could have, and administrators may. AWS is told at once;\nsessions that are open last until they end by themselves. With --kill, which the holder and administrators may, a deny for the\nperson in that role is sent beside; `sparekey kills` shows what was sent, and docs/kills.md what it does not reach.",
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.HasPrefix(args[0], "req-") {
 				return usage("`sparekey requests withdraw "+args[0]+"` takes back a request that waits; `sparekey grants` lists grants", "%s is a request, not a grant", args[0])
@@ -140,6 +141,9 @@ func (a *app) endCommand() *cobra.Command {
 			if reason != "" {
 				body.Comment = &reason
 			}
+			if kill {
+				return a.endAndKill(c.Context(), r, args[0], body)
+			}
 			g, err := answer[client.Grant](r.End(c.Context(), args[0], body))
 			if err != nil {
 				return err
@@ -147,24 +151,30 @@ func (a *app) endCommand() *cobra.Command {
 			if a.output == "json" {
 				return a.json(g)
 			}
-			fmt.Fprintf(a.out, "%-9s  %s  %s %s\n", g.State, g.Id, plain(g.Target.AccountName), plain(g.Target.PermissionSet))
-			if g.KeptBy != nil && len(*g.KeptBy) > 0 {
-				keeps, that := "keeps", "that"
-				if len(*g.KeptBy) > 1 {
-					keeps, that = "keep", "them"
-				}
-				fmt.Fprintf(a.out, "%-9s  the access stays: %s %s it; end %s as well if it must go\n", "", strings.Join(*g.KeptBy, " and "), keeps, that)
-			}
-			if g.Standing {
-				fmt.Fprintf(a.out, "%-9s  the access existed before and stays\n", "")
-			} else if g.LastMinute != nil {
-				fmt.Fprintf(a.out, "%-9s  sessions that are open may last until %s\n", "", clock(*g.LastMinute, *g.LastMinute))
-			}
+			a.showEnded(g)
 			return nil
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why")
+	c.Flags().BoolVar(&kill, "kill", false, "also send a deny for the sessions that it made possible")
 	return c
+}
+
+// showEnded says what an end does, and what stays.
+func (a *app) showEnded(g client.Grant) {
+	fmt.Fprintf(a.out, "%-9s  %s  %s %s\n", g.State, g.Id, plain(g.Target.AccountName), plain(g.Target.PermissionSet))
+	if g.KeptBy != nil && len(*g.KeptBy) > 0 {
+		keeps, that := "keeps", "that"
+		if len(*g.KeptBy) > 1 {
+			keeps, that = "keep", "them"
+		}
+		fmt.Fprintf(a.out, "%-9s  the access stays: %s %s it; end %s as well if it must go\n", "", strings.Join(*g.KeptBy, " and "), keeps, that)
+	}
+	if g.Standing {
+		fmt.Fprintf(a.out, "%-9s  the access existed before and stays\n", "")
+	} else if g.LastMinute != nil {
+		fmt.Fprintf(a.out, "%-9s  sessions that are open may last until %s\n", "", clock(*g.LastMinute, *g.LastMinute))
+	}
 }
 
 func (a *app) whyCommand() *cobra.Command {

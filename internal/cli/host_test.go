@@ -122,7 +122,7 @@ func (h *host) begin(b sandbox.Behaviour, faults ...sandbox.Fault) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewTextHandler(&h.log, nil))
-	if h.server, err = assemble(ctx, setup{config: h.demo.Config, connection: h.demo.Connection, clock: h.clock, log: log, database: []store.Option{store.FreeBy(h.room)}}); err != nil {
+	if h.server, err = assemble(ctx, setup{config: h.demo.Config, connection: h.demo.Connection, kill: &h.demo.Connection, clock: h.clock, log: log, database: []store.Option{store.FreeBy(h.room)}}); err != nil {
 		cancel()
 		return err
 	}

@@ -34,8 +34,12 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			kill, err := settings.KillConnection(container())
+			if err != nil {
+				return err
+			}
 			log := logger(a.err, settings.Log)
-			s, err := assemble(c.Context(), setup{config: settings, connection: connection, management: management, clock: wallClock{}, log: log})
+			s, err := assemble(c.Context(), setup{config: settings, connection: connection, management: management, kill: kill, clock: wallClock{}, log: log})
 			if err != nil {
 				return err
 			}

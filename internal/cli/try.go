@@ -98,14 +98,15 @@ func (a *app) look(ctx context.Context, c *config.Config, s awsconn.Settings, pe
 	return seen, nil
 }
 
-// lent reports whether an assignment is that of a group by which Sparekey lends: who is in it is there for a time.
+// lent reports whether an assignment is that of a group by which Sparekey lends, where who is in it is there for a time, or of
+// one that keeps a role and has no members.
 func lent(o org.Organization) func(org.Assignment) bool {
-	names := map[string]string{}
+	names, m := map[string]string{}, org.NewMirror(o)
 	for _, g := range o.Groups {
 		names[string(g.ID)] = g.Name
 	}
 	return func(s org.Assignment) bool {
-		return s.Kind == org.GroupOfAWS && strings.HasPrefix(names[s.Principal], access.GroupName(s.Account, ""))
+		return s.Kind == org.GroupOfAWS && access.Keeps(s.Account, names[s.Principal], len(m.Members(org.GroupID(s.Principal))))
 	}
 }
 

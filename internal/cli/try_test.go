@@ -40,8 +40,8 @@ func TestTheGroupsThatSparekeyLendsByAreNoStandingAccess(t *testing.T) {
 management-account: "100000000001"
 accounts: [{id: "100000000001", name: management}, {id: "100000000002", name: play}]
 permission-sets: [{name: ReadOnly}]
-groups: [sparekey 100000000002 ReadOnly, sparekey admins]
-people: [{user: "sparekey 100000000002"}]
+groups: [sparekey 100000000002 ReadOnly, sparekey admins, sparekey anchor 100000000002 ReadOnly]
+people: [{user: "sparekey 100000000002"}, {user: dana, groups: [sparekey anchor 100000000002 Admin]}]
 `
 	o, _, err := org.Describe("o.yaml", []byte(text))
 	if err != nil {
@@ -51,7 +51,14 @@ people: [{user: "sparekey 100000000002"}]
 	given := func(kind org.PrincipalKind, principal, account string) org.Assignment {
 		return org.Assignment{Kind: kind, Principal: principal, Target: org.Target{Account: org.AccountID(account), PermissionSet: o.PermissionSets[0].ARN}}
 	}
-	ours, others := string(o.Groups[0].ID), string(o.Groups[1].ID)
+	id := func(name string) string {
+		g, ok := org.NewMirror(o).Group(name)
+		if !ok {
+			t.Fatalf("no group %s", name)
+		}
+		return string(g.ID)
+	}
+	ours, others := id("sparekey 100000000002 ReadOnly"), id("sparekey admins")
 	for _, c := range []struct {
 		given org.Assignment
 		want  bool
@@ -59,6 +66,8 @@ people: [{user: "sparekey 100000000002"}]
 		{given(org.GroupOfAWS, ours, "100000000002"), true},
 		{given(org.GroupOfAWS, ours, "100000000001"), false}, // for another account it is somebody else's doing
 		{given(org.GroupOfAWS, others, "100000000002"), false},
+		{given(org.GroupOfAWS, id("sparekey anchor 100000000002 ReadOnly"), "100000000002"), true},
+		{given(org.GroupOfAWS, id("sparekey anchor 100000000002 Admin"), "100000000002"), false}, // somebody was put into it
 		{given(org.User, string(o.People[0].ID), "100000000002"), false},
 	} {
 		if got := left(c.given); got != c.want {

@@ -35,7 +35,8 @@ type Config struct {
 	Log          Log         `yaml:"log"`
 	Lookup       Lookup      `yaml:"lookup"`
 	Reconcile    Reconcile   `yaml:"reconcile"`
-	Metrics      *Metrics    `yaml:"metrics"` // where Prometheus asks; nowhere by default
+	Metrics      *Metrics    `yaml:"metrics"`      // where Prometheus asks; nowhere by default
+	Kill         *Kill       `yaml:"session-kill"` // without it, no session kills are sent
 
 	folder string
 }
@@ -190,6 +191,9 @@ func (c *Config) check() strict.Errors {
 	}
 	c.Lookup.check(say)
 	c.Metrics.check(c.Listen.Text, say)
+	if c.Kill != nil {
+		c.Kill.check(say)
+	}
 	seen := map[string]bool{}
 	for _, t := range c.Tokens {
 		if raw, err := hex.DecodeString(t.SHA256); err != nil || len(raw) != 32 {

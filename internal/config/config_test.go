@@ -36,6 +36,7 @@ tokens:
   - {sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, person: id-1, note: dana's laptop}
 log: {format: json, level: debug}
 metrics: {listen: "[::]:9340", expose: true}
+session-kill: {policy: p-1234567890, credentials: {file: kill.json, role: "arn:aws:iam::222222222222:role/kill"}, size: 10240, emergency-ou: ou-ab12-11111111}
 `
 
 func TestASmallConfigurationIsEnough(t *testing.T) {
@@ -49,6 +50,9 @@ func TestASmallConfigurationIsEnough(t *testing.T) {
 	}
 	if c.Listen.Text != DefaultListen || c.Limits.Longest.Duration != rules.DefaultLongest || c.Identity.MissingStatus.Text != "unknown" || c.Log.Format.Text != "text" {
 		t.Errorf("%+v", c)
+	}
+	if k, err := c.KillConnection(awsconn.Container{}); k != nil || err != nil {
+		t.Errorf("%+v, %v", k, err)
 	}
 	s, err := c.Connection(awsconn.Container{})
 	if err != nil || !s.Credentials.Instance || s.Region != "eu-west-1" {
@@ -74,6 +78,10 @@ func TestEverythingCanBeSet(t *testing.T) {
 	}
 	if c.Limits.Longest.Duration != 48*time.Hour || c.Roles.Administrators.Groups[0].Text != "admins" || c.Tokens[0].Person != "id-1" || c.Metrics.Listen.Text != "[::]:9340" {
 		t.Errorf("%+v", c)
+	}
+	k, err := c.KillConnection(awsconn.Container{})
+	if err != nil || k.Credentials.File != filepath.Join(folder, "kill.json") || k.Credentials.Role == s.Credentials.Role || k.Endpoint != s.Endpoint || c.Kill.Size != 10240 {
+		t.Errorf("%+v, %v", k, err)
 	}
 }
 
@@ -107,6 +115,10 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 		{"metrics, no port", change(`"[::]:9340"`, "localhost"), `"localhost" is not an address with a port`},
 		{"metrics of the API", change(`"[::]:9340"`, "0.0.0.0:8340"), "the API listens on 0.0.0.0:8340 already"},
 		{"metrics, unknown key", change("expose: true", "exposed: true"), `unknown key "exposed" in "metrics" (did you mean "expose"?)`},
+		{"kill policy", change("policy: p-1234567890", "policy: FullAWSAccess"), `"FullAWSAccess" is not the id of a policy`},
+		{"kill size", change("size: 10240", "size: 100"), "size is 100"},
+		{"kill credentials", change("{file: kill.json, role", "{role"), "0 sources of AWS credentials are named"},
+		{"emergency OU", change("ou-ab12-11111111", "Emergency"), `"Emergency" is not the id of an organizational unit`},
 		{"token", change("sha256: e3b0", "sha256: xyz0"), "the token's sha256 is not 64 hexadecimal digits"},
 		{"token twice", change("log:", "  - {sha256: E3B0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855, person: id-2}\nlog:"), "this token is here twice"},
 	} {

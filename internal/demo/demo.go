@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"sparekey/access"
 	"sparekey/internal/awsconn"
 	"sparekey/internal/config"
 	"sparekey/internal/sandbox"
@@ -111,6 +112,9 @@ func (d *Demo) fill() error {
 			Administrators: &rules.Who{Groups: []strict.Word{{Text: "platform-admins"}, {Text: "security"}}}, Auditors: &rules.Who{Groups: []strict.Word{{Text: "auditors"}}},
 		},
 	}
+	if err := d.addKills(); err != nil {
+		return err
+	}
 	for _, p := range d.Organization.People {
 		token := "demo-" + rand.Text()
 		d.Tokens[p.User] = token
@@ -118,6 +122,21 @@ func (d *Demo) fill() error {
 		d.Config.Tokens = append(d.Config.Tokens, config.Token{SHA256: hex.EncodeToString(digest[:]), Person: string(p.ID), Note: p.User})
 	}
 	return nil
+}
+
+// addKills makes the policy of session kills, attached to every OU below the root.
+func (d *Demo) addKills() error {
+	var ous []string
+	for _, ou := range d.Organization.OUs {
+		if ou.Parent == d.Organization.Root {
+			ous = append(ous, string(ou.ID))
+		}
+	}
+	return d.Sandbox.Change(func(w *sandbox.Directory) error {
+		id, err := w.AddPolicy("sparekey-session-kills", access.EmptyKillPolicy(), ous...)
+		d.Config.Kill = &config.Kill{Policy: strict.Word{Text: id}, Size: access.KillSize}
+		return err
+	})
 }
 
 // RulesFolder is where the demo's rules lie, to be edited.

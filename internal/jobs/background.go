@@ -27,6 +27,9 @@ type (
 	lapse   struct {
 		Request string `json:"request"`
 	}
+	kill struct {
+		Kill string `json:"kill"`
+	}
 )
 
 func (refresh) Kind() string { return "read-organization" }
@@ -36,6 +39,7 @@ func (tickets) Kind() string { return "watch-tickets" }
 func (tidy) Kind() string    { return "tidy" }
 func (scan) Kind() string    { return "reconcile" }
 func (lapse) Kind() string   { return "lapse-request" }
+func (kill) Kind() string    { return "send-kill" }
 
 // once keeps a periodic job from being queued again while one waits or runs.
 func once() *river.InsertOpts {
@@ -78,6 +82,15 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 		later, err := b.Lapse(ctx, l.Request)
 		if err == nil && later > 0 {
 			return river.JobSnooze(max(later, time.Second))
+		}
+		return err
+	}}); err != nil {
+		return nil, nil, err
+	}
+	if err := add(workers, &worker[kill]{limit: shortJob, do: func(ctx context.Context, _ kill) error {
+		later, err := b.SendKills(ctx)
+		if err == nil && later > 0 {
+			return river.JobSnooze(later)
 		}
 		return err
 	}}); err != nil {

@@ -76,6 +76,8 @@ func (k *Keeper) Promise(tx *store.Tx, promises []access.Promise) error {
 		switch p.Kind {
 		case access.PromiseLapse:
 			jobs = append(jobs, river.InsertManyParams{Args: lapse{p.Subject}, InsertOpts: &river.InsertOpts{ScheduledAt: p.At}})
+		case access.PromiseKill: // once and now; the watch goes on with it
+			jobs = append(jobs, river.InsertManyParams{Args: kill{p.Subject}, InsertOpts: &river.InsertOpts{MaxAttempts: 1}})
 		default:
 			return fmt.Errorf("nobody keeps promises of the kind %q", p.Kind)
 		}

@@ -278,6 +278,52 @@ func TestAPromiseToLapseIsKept(t *testing.T) {
 	}
 }
 
+// TestAPromisedKillIsSent runs on the machine's clock as well, and nobody carries the grant on.
+func TestAPromisedKillIsSent(t *testing.T) {
+	for name, address := range rig.Engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := rig.NewAt(t, time.Now(), address(t), sandbox.Behaviour{})
+			r.Kills("Sandbox")
+			k, err := New(r.Broker, r.Store, r.Clock, slog.New(slog.NewTextHandler(r.Log, nil)), "one", Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := r.Ask("dana", "play ReadOnly").Lines[0].Grant
+			r.Become(id, access.Active, time.Minute)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- k.Run(ctx) }()
+			changed := r.Broker.Changed()
+			_, killed, err := r.Broker.EndAndKill(r.As("dana"), id, "stolen")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for tired := time.After(30 * time.Second); ; {
+				var now access.Kill
+				if err := r.Store.View(t.Context(), func(tx *store.Tx) (err error) { now, err = tx.Kill(killed.Kill.ID); return err }); err != nil {
+					t.Fatal(err)
+				}
+				if now.State != access.KillWanted {
+					break
+				}
+				select {
+				case <-changed:
+					changed = r.Broker.Changed()
+					continue
+				case <-tired:
+					t.Errorf("nothing was sent: %s", r.Log)
+				}
+				break
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestTheOrganizationIsReadInTheBackground(t *testing.T) {
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		r.Says("dana", org.StatusDisabled)

@@ -24,6 +24,9 @@ type caller struct {
 	session bool              // a role session, which may do nothing here but assume further roles
 	source  string            // the session's source identity, which further sessions keep
 	tags    map[string]string // the session's transitive tags, which further sessions keep
+	person  org.PersonID      // who opened the role through the access portal; only that session knows
+	role    string            // ARN of the role of that session
+	issued  time.Time         // when that session was issued, to the second
 }
 
 // Regions look like us-east-1, us-gov-west-1 or us-isob-east-1; SDKs also sign for aws-global.

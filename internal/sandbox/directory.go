@@ -130,3 +130,14 @@ func (d *Directory) Unassign(a org.Assignment) error {
 	d.w.Unassign(d.now, a)
 	return nil
 }
+
+// AddPolicy makes a service control policy and attaches it to the root, organizational units or accounts. It returns its id.
+func (d *Directory) AddPolicy(name, content string, targets ...string) (string, error) {
+	p := d.w.AddSCP(name, "", content)
+	for _, t := range targets {
+		if err := d.w.AttachSCP(p.ID, t); err != nil {
+			return "", err
+		}
+	}
+	return p.ID, nil
+}

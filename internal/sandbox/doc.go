@@ -4,7 +4,8 @@
 // endpoint of all services: sso-admin, identitystore, organizations, sts, sso-oidc and sso (the access portal's API). It holds
 // one organization in memory. Signatures are verified, requests are checked against the services' models, errors have AWS's
 // codes, and what AWS does later happens later, by the sandbox's clock. It has no policies: what AWS lets an account do, every
-// key of that account may do. Policies of permission sets and of sessions are kept and shown, and have no effect.
+// key of that account may do. Policies of permission sets and of sessions are kept and shown, and have no effect. Service
+// control policies have one: see below.
 //
 // The parts: package world keeps the organization and its unfinished work; package wire reads requests and writes answers
 // as the models say; package sigv4 verifies signatures; this package has the operations, and everything that tests and the
@@ -23,6 +24,11 @@
 // AssumeRole opens the IAM roles of [Options.Roles] to the accounts that they trust, from 15 minutes to the role's maximum;
 // a session that assumes a role gets an hour at most. More than is allowed fails. A source identity and transitive tags are
 // handed on from session to session and cannot be changed. The log of calls shows what was asked for: see [Assumed].
+//
+// Service control policies can be made, changed and attached. A statement that denies everything to a person of the identity
+// store (identitystore:userId), in a role (aws:PrincipalArn), from before a time (aws:TokenIssueTime) takes what it can do here
+// from a session that was opened through the access portal: to assume further roles. Other statements have no effect, and in
+// the management account none has.
 //
 // # What AWS leaves open, and what is chosen here
 //
@@ -46,6 +52,8 @@
 //     that is not there succeeds.
 //   - A role that is not there, or whose account is not active, is AccessDenied as one that does not trust the caller. A
 //     session policy is JSON with a Statement, of at most 2,048 characters; PackedPolicySize is the share of those.
+//   - A session that another assumes no longer knows the person of the identity store. A service control policy is in effect as
+//     soon as it was updated. Nothing is attached at the beginning, and the type need not be enabled.
 //   - Lists go by id, and operations by when they were accepted.
 //   - UpdatePermissionSet leaves alone what it does not mention. Permission sets have no versions: the latest is always
 //     provisioned.

@@ -22,7 +22,7 @@ var organizationsService = service{
 	denied: func(string) *wire.Error {
 		return modelled("AccessDeniedException", "You don't have permissions to access this resource.")
 	},
-	operations: []operation{
+	operations: append([]operation{
 		{name: "DescribeOrganization", may: members, run: handle((*call).describeOrganization)},
 		{name: "ListRoots", may: delegated, run: handle((*call).listRoots)},
 		{name: "ListOrganizationalUnitsForParent", may: delegated, run: handle((*call).listOUs)},
@@ -39,7 +39,7 @@ var organizationsService = service{
 		{name: "MoveAccount", may: management, run: handle((*call).moveAccount)},
 		{name: "CreateAccount", may: management, run: handle((*call).createAccount)},
 		{name: "DescribeCreateAccountStatus", may: delegated, run: handle((*call).describeCreateAccount)},
-	},
+	}, scpOperations...),
 }
 
 const (
@@ -64,10 +64,19 @@ var organizationsShapes = wire.NewShapes(wire.Shapes{
 	"OrganizationalUnitId":   {Max: 68, Pattern: `ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}`},
 	"OrganizationalUnitName": {Min: 1, Max: 128},
 	"ParentId":               {Max: 100, Pattern: parentID},
-	"RoleName":               {Max: 64, Pattern: `[\w+=,.@-]{1,64}`},
-	"TagKey":                 {Min: 1, Max: 128, Pattern: tagText},
-	"TagValue":               {Max: 256, Pattern: tagText},
-	"TaggableResourceId":     {Max: 130, Pattern: parentID + `|\d{12}|p-[0-9a-zA-Z_]{8,128}|rp-[0-9a-zA-Z_]{4,128}|rt-[0-9a-zA-Z_]{8,32}`},
+	"PolicyContent":          {Min: 1, Pattern: `[\s\S]*`},
+	"PolicyDescription":      {Max: 512, Pattern: `[\s\S]*`},
+	"PolicyId":               {Max: 130, Pattern: `p-[0-9a-zA-Z_]{8,128}`},
+	"PolicyName":             {Min: 1, Max: 128, Pattern: `[\s\S]*`},
+	"PolicyTargetId":         {Max: 100, Pattern: parentID + `|\d{12}`},
+	"PolicyType": {Enum: []string{
+		"SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY", "TAG_POLICY", "BACKUP_POLICY", "AISERVICES_OPT_OUT_POLICY", "CHATBOT_POLICY", "DECLARATIVE_POLICY_EC2",
+		"SECURITYHUB_POLICY", "INSPECTOR_POLICY", "UPGRADE_ROLLOUT_POLICY", "BEDROCK_POLICY", "S3_POLICY", "NETWORK_SECURITY_DIRECTOR_POLICY",
+	}},
+	"RoleName":           {Max: 64, Pattern: `[\w+=,.@-]{1,64}`},
+	"TagKey":             {Min: 1, Max: 128, Pattern: tagText},
+	"TagValue":           {Max: 256, Pattern: tagText},
+	"TaggableResourceId": {Max: 130, Pattern: parentID + `|\d{12}|p-[0-9a-zA-Z_]{8,128}|rp-[0-9a-zA-Z_]{4,128}|rt-[0-9a-zA-Z_]{8,32}`},
 })
 
 func badInput(reason, format string, args ...any) *wire.Error {

@@ -139,7 +139,7 @@ func (c *call) getRoleCredentials(in *roleCredentialsInput) (any, error) {
 		if !ok || !there || set.Name != in.RoleName || string(t.Account) != in.AccountID {
 			continue
 		}
-		made, expires := c.s.vend(c.now, role, set, p.User)
+		made, expires := c.s.vend(c.now, role, set, p)
 		c.subject = Subject{t.Account, set.ARN, string(p.ID)}
 		return map[string]any{"roleCredentials": map[string]any{
 			"accessKeyId": made.AccessKeyID, "secretAccessKey": made.SecretAccessKey, "sessionToken": made.SessionToken, "expiration": expires.UnixMilli(),

@@ -250,6 +250,9 @@ func (s *Sandbox) admit(c *call, r *http.Request, body []byte) error {
 		if err := c.authorize(); err != nil {
 			return err
 		}
+		if c.op.name != "GetCallerIdentity" && c.refusedBySCP() { // which nobody can be denied
+			return c.deniedBySCP()
+		}
 	}
 	if c.unread != nil {
 		return c.unread

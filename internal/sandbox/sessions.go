@@ -103,9 +103,11 @@ func (s *Sandbox) decide(userCode string, how func(*device) error) error {
 
 // vend makes an access key for a role that a person has opened. It works until it expires, whatever becomes of the
 // assignment: AWS does not take sessions back.
-func (s *Sandbox) vend(now time.Time, role world.Role, set *world.PermissionSet, user string) (Credentials, time.Time) {
+func (s *Sandbox) vend(now time.Time, role world.Role, set *world.PermissionSet, p *world.Person) (Credentials, time.Time) {
 	expires := now.Add(set.Session)
-	return s.open(now, expires, s.session(role.Account, role.Name, role.ID, user)), expires
+	holder := s.session(role.Account, role.Name, role.ID, p.User)
+	holder.person, holder.role, holder.issued = p.ID, role.ARN, now.Truncate(time.Second)
+	return s.open(now, expires, holder), expires
 }
 
 // session is who holds a session of a role.

@@ -41,7 +41,9 @@ func fill(t *testing.T, s *Store) {
 		_, err := tx.PutMirror(o)
 		review := access.Change{Reviews: []access.Review{{ID: "rev-1", Version: 1, Person: dana, State: access.ReviewOpen, DueAt: start}}}
 		stop := access.Change{Stops: []access.Stop{{ID: "stop-1", Version: 1, State: access.StopDone, At: start, Until: start.Add(time.Hour)}}}
+		kill := access.Change{Kills: []access.Kill{{ID: "kill-1", Version: 1, Person: dana, WantedAt: start}}}
 		return errors.Join(
+			tx.Apply(kill, cause), tx.PutAnchor(access.LentGroup{Target: place("A"), Group: "a", Name: "anchor", Anchor: true}),
 			tx.Apply(stop, cause), tx.PutScan(Scan{Account: "A", At: start, Found: []access.Finding{{Kind: access.Foreign, Since: start}}}),
 			err, tx.Apply(asked(t, "req-1", "A", "B"), cause), tx.Apply(asked(t, "req-2", "C"), cause), tx.Apply(review, cause), tx.PutBook(book, files, cause),
 			tx.PutReply("p", "k", Reply{"d", "req-1"}, start), tx.PutDelegation(rules.Delegation{From: rules.Named{ID: dana.ID}, Until: start.Add(time.Hour)}),

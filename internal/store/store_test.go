@@ -327,3 +327,61 @@ func TestTheDatabasesClockIsAskedFor(t *testing.T) {
 		}
 	})
 }
+
+func TestKillsAreKeptAndListed(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		var changes []access.Change
+		for i := range 3 {
+			g := access.Grant{ID: fmt.Sprintf("g-%d", i), Person: dana, Target: place("Set")}
+			c, err := access.WantKill(fmt.Sprintf("kill-%d", i), []access.Grant{g}, "", audit.Actor{Kind: audit.APerson, ID: "amy"}, "stolen", start.Add(time.Duration(i)*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			changes = append(changes, c)
+			update(t, s, func(tx *Tx) error { return tx.Apply(c, audit.Cause{}) })
+		}
+		later, err := changes[0].Kills[0].Told(access.KillPolicy{}, start.Add(time.Hour))
+		if err != nil || later.Kills[0].Open() {
+			t.Fatalf("%+v, %v", later, err)
+		}
+		update(t, s, func(tx *Tx) error { return tx.Apply(later, audit.Cause{}) })
+		if err := s.Update(t.Context(), func(tx *Tx) error { return tx.Apply(later, audit.Cause{}) }); !errors.Is(err, ErrChanged) {
+			t.Errorf("the same again: %v", err)
+		}
+		view(t, s, func(tx *Tx) error {
+			k, err := tx.Kill("kill-0")
+			if !reflect.DeepEqual(k, later.Kills[0]) {
+				t.Errorf("%+v\nnot %+v", k, later.Kills[0])
+			}
+			open, err1 := tx.OpenKills()
+			first, err2 := tx.KillsBefore("", Page{}, 2)
+			rest, err3 := tx.KillsBefore(dana.ID, Page{At: first[1].WantedAt, ID: first[1].ID}, 2)
+			none, err4 := tx.KillsBefore("id-kim", Page{}, 2)
+			if len(open) != 2 || open[0].ID != "kill-1" || len(first) != 2 || first[0].ID != "kill-2" || len(rest) != 1 || rest[0].ID != "kill-0" || len(none) != 0 {
+				t.Errorf("%+v %+v %+v %+v", open, first, rest, none)
+			}
+			if _, err := tx.Kill("kill-9"); !errors.Is(err, ErrNotFound) {
+				t.Error(err)
+			}
+			return errors.Join(err, err1, err2, err3, err4)
+		})
+	})
+}
+
+func TestAnchorsAreKeptApartFromGroupsThatLend(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		g := access.LentGroup{Target: place("Set"), Name: "sparekey anchor", MadeAt: start, Anchor: true}
+		update(t, s, func(tx *Tx) error { return errors.Join(tx.PutAnchor(g), tx.PutAnchor(g)) })
+		view(t, s, func(tx *Tx) error {
+			got, err := tx.Anchor(g.Target.Target)
+			all, err1 := tx.Anchors()
+			if !reflect.DeepEqual(got, g) || len(all) != 1 {
+				t.Errorf("%+v %+v", got, all)
+			}
+			if _, err := tx.LentGroup(g.Target.Target); !errors.Is(err, ErrNotFound) {
+				t.Error(err)
+			}
+			return errors.Join(err, err1)
+		})
+	})
+}

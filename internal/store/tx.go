@@ -102,6 +102,11 @@ func (tx *Tx) Apply(c access.Change, cause audit.Cause) error {
 			return err
 		}
 	}
+	for _, k := range c.Kills {
+		if err := tx.putKill(k, was[audit.Subject{Kind: "kill", ID: k.ID}]); err != nil {
+			return err
+		}
+	}
 	return tx.Append(cause, c.Events...)
 }
 

@@ -114,6 +114,7 @@ type World struct {
 	assignments map[org.Assignment]time.Time            // since when
 	roles       map[org.Target]Role
 	iamRoles    map[string]IAMRole // by ARN
+	scps        map[string]*SCP
 	history     []change
 	work
 }
@@ -142,8 +143,8 @@ func New(s Seed) *World {
 		ous: map[org.OUID]org.OU{}, ouTags: map[org.OUID]map[string]string{}, accounts: map[org.AccountID]*Account{},
 		sets: map[string]*PermissionSet{}, people: map[org.PersonID]*Person{}, groups: map[org.GroupID]*Group{},
 		memberships: map[string]Membership{}, groupsOf: map[org.PersonID]map[org.GroupID]string{}, assignments: map[org.Assignment]time.Time{}, roles: map[org.Target]Role{},
-		iamRoles: map[string]IAMRole{},
-		work:     newWork(),
+		iamRoles: map[string]IAMRole{}, scps: map[string]*SCP{},
+		work: newWork(),
 	}
 	for _, ou := range o.OUs {
 		w.ous[ou.ID] = ou

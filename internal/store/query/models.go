@@ -4,6 +4,12 @@
 
 package query
 
+type Anchor struct {
+	Account       string
+	PermissionSet string
+	Body          string
+}
+
 type Book struct {
 	ID          string
 	Version     int64
@@ -52,6 +58,15 @@ type Grant struct {
 	ApprovedAt    int64
 	Body          string
 	EndsAt        int64
+}
+
+type Kill struct {
+	ID       string
+	Version  int64
+	Person   string
+	Open     int64
+	WantedAt int64
+	Body     string
 }
 
 type Lease struct {
