@@ -26,6 +26,7 @@ func (s StopScope) scope() broker.Scope {
 type StopBody struct {
 	StopScope
 	Comment string `json:"comment" minLength:"1" maxLength:"500" doc:"Why; it stands in the record of every grant that ends"`
+	Kill    bool   `json:"kill,omitempty" doc:"Also have all sessions of the person killed; then nothing but the person is named"`
 	Minutes int    `json:"minutes,omitempty" minimum:"0" maximum:"43200" doc:"For so long nothing that it reaches starts; 0 or absent: it only ends"`
 }
 
@@ -84,6 +85,8 @@ type (
 		Body struct {
 			Stop     Stop         `json:"stop"`
 			Estimate StopEstimate `json:"estimate"`
+			Kill     *Kill        `json:"kill,omitempty"`
+			WhyNot   string       `json:"whyNot,omitempty" doc:"Why no kill was recorded, although one was wanted"`
 		}
 	}
 	stopsOutput struct {
@@ -101,9 +104,13 @@ func (s *Server) stopOperations() {
 		return &struct{ Body StopEstimate }{estimateOf(r, e)}, err
 	})
 	add(s, http.MethodPost, "/v1/stops", "stop", "End every grant within reach, and keep others from starting", func(ctx context.Context, in *struct{ Body StopBody }) (*stoppedOutput, error) {
-		v, e, err := s.broker.Stop(ctx, in.Body.scope(), in.Body.Comment, time.Duration(in.Body.Minutes)*time.Minute)
+		done, err := s.broker.Stop(ctx, broker.Button{Scope: in.Body.scope(), Why: in.Body.Comment, Holds: time.Duration(in.Body.Minutes) * time.Minute, Kill: in.Body.Kill})
 		out := &stoppedOutput{}
-		out.Body.Stop, out.Body.Estimate = s.stopOf(v), estimateOf(v.Reach, e)
+		out.Body.Stop, out.Body.Estimate, out.Body.WhyNot = s.stopOf(done.Stop), estimateOf(done.Stop.Reach, done.Estimate), done.Killed.WhyNot
+		if k := done.Killed.Kill; k != nil {
+			v := killOf(*k)
+			out.Body.Kill = &v
+		}
 		return out, err
 	})
 	add(s, http.MethodGet, "/v1/stops", "listStops", "What was stopped", s.listStops)

@@ -74,14 +74,14 @@ func (b *Broker) endAndKill(tx *store.Tx, by org.Person, actor audit.Actor, id, 
 	if g, err = tx.Grant(id); err != nil {
 		return g, c, killed, err
 	}
-	if not := g.MayEnd(by); !b.administers(by) && by.ID != g.Person.ID {
+	if not := g.MayEnd(by); !b.stops(by) && by.ID != g.Person.ID {
 		switch {
 		case not != "" && !b.sees(by):
 			err = unknown("grant", id)
 		case not != "":
 			err = &access.Problem{Kind: access.ErrRefused, Message: not}
 		default:
-			err = &access.Problem{Kind: access.ErrRefused, Message: "administrators may kill the sessions of a grant, and whoever holds it", Hint: "without the kill, you may end it"}
+			err = &access.Problem{Kind: access.ErrRefused, Message: "administrators and security may kill the sessions of a grant, and whoever holds it", Hint: "without the kill, you may end it"}
 		}
 		return g, c, killed, err
 	}
@@ -128,6 +128,30 @@ func (b *Broker) killOf(tx *store.Tx, g access.Grant, ending []access.Grant, by 
 	case errors.As(err, &p) && errors.Is(err, access.ErrInvalid):
 		return access.Change{}, Killed{WhyNot: p.Message}, nil
 	case err != nil:
+		return c, Killed{}, err
+	}
+	open, err := tx.OpenKills()
+	if err != nil {
+		return c, Killed{}, err
+	}
+	if i := slices.IndexFunc(open, c.Kills[0].Same); i >= 0 {
+		return access.Change{}, Killed{Kill: &open[i]}, nil
+	}
+	return c, Killed{Kill: &c.Kills[0]}, nil
+}
+
+// killPerson records that all sessions of a person are to be killed who is being stopped: see [access.WantPersonKill].
+func (b *Broker) killPerson(tx *store.Tx, p access.Named, by audit.Actor, why string) (access.Change, Killed, error) {
+	if b.KillPolicy.Policy == nil {
+		return access.Change{}, Killed{WhyNot: "session kills are not set up on this server: `session-kill` in its configuration"}, nil
+	}
+	of, err := tx.GrantsOf(p.ID, mostHeld)
+	if err != nil {
+		return access.Change{}, Killed{}, err
+	}
+	of = slices.DeleteFunc(of, func(g access.Grant) bool { return !g.Live() || g.State == access.Waiting })
+	c, err := access.WantPersonKill(b.newID("kill"), p, of, by, why, b.Now())
+	if err != nil {
 		return c, Killed{}, err
 	}
 	open, err := tx.OpenKills()

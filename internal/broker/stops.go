@@ -152,37 +152,63 @@ func (b *Broker) stopping(ctx context.Context, s Scope) (org.Person, access.Reac
 	return by, r, err
 }
 
+// Button is how a stop is made.
+type Button struct {
+	Scope
+	Why   string
+	Holds time.Duration // for so long nothing that it reaches starts
+	Kill  bool          // also have the sessions killed, of a person who is all that the scope names
+}
+
+// Stopped is a stop that was made, with what was to be expected of it, and what became of the wish to kill sessions.
+type Stopped struct {
+	Stop     access.Stop
+	Estimate access.Estimate
+	Killed   Killed
+}
+
 // Stop ends every grant that a scope reaches, and for some time keeps others from starting. When it returns, all that it
-// reached was told to end, or, of very many, the first; the others follow within seconds.
-func (b *Broker) Stop(ctx context.Context, s Scope, why string, holds time.Duration) (access.Stop, access.Estimate, error) {
-	by, r, err := b.stopping(ctx, s)
-	var stop access.Stop
-	var e access.Estimate
+// reached was told to end, or, of very many, the first; the others follow within seconds. That no kill can be sent is no
+// reason not to stop: then the answer says why.
+func (b *Broker) Stop(ctx context.Context, w Button) (Stopped, error) {
+	by, r, err := b.stopping(ctx, w.Scope)
+	if alone := (access.Reach{Person: r.Person}); err == nil && w.Kill && (r.Person.ID == "" || r != alone) {
+		err = &access.Problem{Kind: access.ErrInvalid, Message: "a stop kills the sessions of one person, wherever they are, and of nothing else", Hint: "name the person and nothing else; `sparekey end GRANT --kill` kills those of a grant"}
+	}
+	var done Stopped
 	if err == nil {
-		e, err = b.estimate(ctx, r)
+		done.Estimate, err = b.estimate(ctx, r)
 	}
 	if err == nil {
-		stop, err = b.stop(ctx, by, r, why, holds)
+		done.Stop, done.Killed, err = b.stop(ctx, by, r, w)
 	}
 	if err != nil {
-		return stop, e, b.refuse(ctx, "stop", audit.Subject{Kind: "stop"}, err)
+		return done, b.refuse(ctx, "stop", audit.Subject{Kind: "stop"}, err)
 	}
-	return stop, e, nil
+	return done, nil
 }
 
 const sweptAtOnce = 2000 // grants, before the caller is answered
 
-func (b *Broker) stop(ctx context.Context, by org.Person, r access.Reach, why string, holds time.Duration) (access.Stop, error) {
+func (b *Broker) stop(ctx context.Context, by org.Person, r access.Reach, w Button) (access.Stop, Killed, error) {
 	ctx = context.WithoutCancel(ctx) // a browser that goes away must not leave half of it
-	c, err := b.update(ctx, func(*store.Tx) (access.Change, error) {
-		return access.NewStop(b.newID("stop"), r, actorOf(ctx, by), why, holds, b.Now())
+	var killed Killed
+	c, err := b.update(ctx, func(tx *store.Tx) (access.Change, error) {
+		c, err := access.NewStop(b.newID("stop"), r, actorOf(ctx, by), w.Why, w.Holds, b.Now())
+		if err != nil || !w.Kill {
+			return c, err
+		}
+		var kill access.Change
+		kill, killed, err = b.killPerson(tx, r.Person, actorOf(ctx, by), w.Why)
+		return c.And(kill), err
 	})
 	if err != nil {
-		return access.Stop{}, err
+		return access.Stop{}, killed, err
 	}
 	stop := c.Stops[0]
-	b.Log.Warn("everything within reach is stopped", "stop", stop.ID, "reach", r.String(), "by", by.User, "why", why)
-	return b.sweep(ctx, stop, sweptAtOnce)
+	b.Log.Warn("everything within reach is stopped", "stop", stop.ID, "reach", r.String(), "by", by.User, "why", w.Why)
+	stop, err = b.sweep(ctx, stop, sweptAtOnce)
+	return stop, killed, err
 }
 
 // sweep tells grants that a stop reaches to end, at most so many.

@@ -44,9 +44,10 @@ func TestAStopEndsWhatItReachesAndNothingElse(t *testing.T) {
 			if err != nil || want.Grants != len(c.ends) || want.Operations != len(c.ends) || (want.Takes > 0) != (len(c.ends) > 0) {
 				t.Fatalf("%s: %+v, %v", name, want, err)
 			}
-			stop, e, err := r.Broker.Stop(r.As("amy"), c.scope, "an exercise", 0)
-			if err != nil || e != want || stop.State != access.StopDone {
-				t.Fatalf("%s: %+v, %+v, %v", name, stop, e, err)
+			done, err := r.Broker.Stop(r.As("amy"), broker.Button{Scope: c.scope, Why: "an exercise"})
+			stop := done.Stop
+			if err != nil || done.Estimate != want || stop.State != access.StopDone {
+				t.Fatalf("%s: %+v, %v", name, done, err)
 			}
 			for who, id := range ids {
 				g := r.Grant(id)
@@ -66,7 +67,7 @@ func TestAStopEndsWhatItReachesAndNothingElse(t *testing.T) {
 					t.Errorf("%s: AWS lists %s: %v", name, who, there)
 				}
 			}
-			if _, _, err := r.Broker.Stop(r.As("amy"), broker.Scope{Everything: true}, "clean up", 0); err != nil {
+			if _, err := r.Broker.Stop(r.As("amy"), broker.Button{Scope: broker.Scope{Everything: true}, Why: "clean up"}); err != nil {
 				t.Fatal(err)
 			}
 			r.Pass(20 * time.Minute)
@@ -84,9 +85,10 @@ func TestAStopHoldsUntilItsTimeOrUntilItIsLifted(t *testing.T) {
 			t.Fatal(err)
 		}
 		pending := r.Ask("dana", "payments-prod ReadOnly")
-		stop, e, err := r.Broker.Stop(r.As("lee"), broker.Scope{Person: "dana"}, "her laptop was stolen", time.Hour)
-		if err != nil || e.Unbegun != 1 || e.Operations != 0 {
-			t.Fatal(e, err)
+		done, err := r.Broker.Stop(r.As("lee"), broker.Button{Scope: broker.Scope{Person: "dana"}, Why: "her laptop was stolen", Holds: time.Hour})
+		stop := done.Stop
+		if err != nil || done.Estimate.Unbegun != 1 || done.Estimate.Operations != 0 {
+			t.Fatal(done, err)
 		}
 		if g := r.Grant(planned.Lines[0].Grant); g.Live() || g.State != access.Ended {
 			t.Errorf("what was planned is %s", g.State)
@@ -118,10 +120,11 @@ func TestAStopHoldsUntilItsTimeOrUntilItIsLifted(t *testing.T) {
 		r.Ask("dana", "play PowerUser")
 		r.Clock.Advance(time.Second)
 
-		stop, _, err = r.Broker.Stop(r.As("amy"), broker.Scope{Account: "play"}, "an exercise", 30*time.Minute)
+		done, err = r.Broker.Stop(r.As("amy"), broker.Button{Scope: broker.Scope{Account: "play"}, Why: "an exercise", Holds: 30 * time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
+		stop = done.Stop
 		_, err = r.Broker.Ask(r.As("eli"), wish("play ReadOnly"))
 		refusedWith(t, err, access.ErrRefused, stop.ID)
 		r.Clock.Advance(30 * time.Minute)
@@ -139,7 +142,7 @@ func TestWhoMayStopWhat(t *testing.T) {
 	t.Parallel()
 	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
 		for _, who := range []string{"dana", "kim", "ana"} {
-			_, _, err := r.Broker.Stop(r.As(who), broker.Scope{Person: "dana"}, "because", 0)
+			_, err := r.Broker.Stop(r.As(who), broker.Button{Scope: broker.Scope{Person: "dana"}, Why: "because"})
 			refusedWith(t, err, access.ErrRefused, who+" may not stop what others hold")
 			if _, _, err := r.Broker.EstimateStop(r.As(who), broker.Scope{Person: "dana"}); err == nil {
 				t.Errorf("%s may look", who)
@@ -160,7 +163,7 @@ func TestWhoMayStopWhat(t *testing.T) {
 			`there is no permission set called "X`: {scope: broker.Scope{PermissionSet: "X"}, why: "w", kind: access.ErrUnknown},
 			`there is no rule called "plya"`:       {scope: broker.Scope{Rule: "plya"}, why: "w", kind: access.ErrUnknown},
 		} {
-			_, _, err := r.Broker.Stop(r.As("amy"), c.scope, c.why, c.holds)
+			_, err := r.Broker.Stop(r.As("amy"), broker.Button{Scope: c.scope, Why: c.why, Holds: c.holds})
 			refusedWith(t, err, c.kind, text)
 		}
 	})
@@ -231,8 +234,8 @@ func TestAStopOfOneKeepsWhatAnotherNeeds(t *testing.T) {
 		}
 		second := q.Lines[0].Grant
 		r.Become(second, access.Active, time.Minute)
-		_, e, err := r.Broker.Stop(r.As("amy"), broker.Scope{Rule: "play"}, "an exercise", 0)
-		if err != nil || e.Grants != 1 || e.Kept != 1 || e.Operations != 0 {
+		done, err := r.Broker.Stop(r.As("amy"), broker.Button{Scope: broker.Scope{Rule: "play"}, Why: "an exercise"})
+		if e := done.Estimate; err != nil || e.Grants != 1 || e.Kept != 1 || e.Operations != 0 {
 			t.Fatal(e, err)
 		}
 		r.Become(first, access.Ended, 5*time.Minute)
@@ -241,3 +244,35 @@ func TestAStopOfOneKeepsWhatAnotherNeeds(t *testing.T) {
 		}
 	})
 }
+
+// TestAStopOfAPersonKillsTheirSessions looks at what is wanted; that kills are sent, kills_test shows.
+func TestAStopOfAPersonKillsTheirSessions(t *testing.T) {
+	t.Parallel()
+	rig.OnBoth(t, func(t *testing.T, r *rig.Rig) {
+		id := r.Ask("dana", "play PowerUser").Lines[0].Grant
+		r.Become(id, access.Active, time.Minute)
+		done, err := r.Broker.Stop(r.As("amy"), broker.Button{Scope: broker.Scope{Person: "dana"}, Why: "stolen", Kill: true})
+		if err != nil || done.Killed.Kill != nil || !strings.Contains(done.Killed.WhyNot, "session kills are not set up") || r.Grant(id).End == nil {
+			t.Fatal(done, err)
+		}
+		for _, scope := range []broker.Scope{{Account: "play"}, {Person: "dana", Account: "play"}, {Everything: true}} {
+			_, err := r.Broker.Stop(r.As("amy"), broker.Button{Scope: scope, Why: "stolen", Kill: true})
+			refusedWith(t, err, access.ErrInvalid, "a stop kills the sessions of one person")
+		}
+		r.Become(id, access.Ended, 10*time.Minute)
+		id = r.Ask("dana", "play ReadOnly").Lines[0].Grant
+		r.Become(id, access.Active, time.Minute)
+		r.Broker.KillPolicy.Policy = kept{}
+		done, err = r.Broker.Stop(r.As("amy"), broker.Button{Scope: broker.Scope{Person: "dana"}, Why: "stolen", Kill: true})
+		if k := done.Killed.Kill; err != nil || k == nil || k.Person.User != "dana" || k.Target != nil || !slices.Contains(k.Grants, id) {
+			t.Fatal(done.Killed, err)
+		}
+		again, err := r.Broker.Stop(r.As("amy"), broker.Button{Scope: broker.Scope{Person: "dana"}, Why: "stolen", Kill: true})
+		if err != nil || again.Killed.Kill == nil {
+			t.Error(again.Killed, err)
+		}
+	})
+}
+
+// kept is a policy that nobody reads.
+type kept struct{ broker.KillPolicy }

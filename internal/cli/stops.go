@@ -17,7 +17,8 @@ func (a *app) stopCommand() *cobra.Command {
 		Use: "stop --reason TEXT", Short: "The red button: end everything within reach, and keep it from starting again", Args: none,
 		Long: "End every grant of a person, in an account, with a permission set, under a rule, or every grant that there is; what is named\n" +
 			"together is meant together. With --for, nothing within reach starts again before. It says first what that ends, and how long AWS\n" +
-			"needs at its quota. Administrators and security may. Sessions that are open last until they end by themselves.",
+			"needs at its quota. Administrators and security may. Sessions that are open last until they end by themselves; with --kill a deny for\n" +
+			"all of a person's is sent beside. docs/kills.md says what that does not reach.",
 		Example: "  sparekey stop --person dana --for 4h --reason 'her laptop was stolen'\n  sparekey stop --account payments-prod --permission-set PowerUser --estimate",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.stop(c.Context(), w) },
 	}
@@ -27,6 +28,7 @@ func (a *app) stopCommand() *cobra.Command {
 	c.Flags().StringVar(&w.rule, "rule", "", "under this rule")
 	c.Flags().BoolVar(&w.everything, "everything", false, "every grant that there is")
 	c.Flags().StringVar(&w.long, "for", "", "for so long nothing within reach starts; without it, what the rules allow can be asked for again at once")
+	c.Flags().BoolVar(&w.kill, "kill", false, "also have all sessions of the person killed; with --person alone")
 	c.Flags().StringVar(&w.reason, "reason", "", "why; it stands in the record of every grant that ends")
 	c.Flags().BoolVar(&w.estimate, "estimate", false, "only say what it would end, and how long that takes")
 	c.Flags().BoolVar(&w.yes, "yes", false, "do not ask")
@@ -36,13 +38,16 @@ func (a *app) stopCommand() *cobra.Command {
 // stopWish is what the flags of stop say.
 type stopWish struct {
 	person, account, set, rule, reason, long string
-	everything, yes, estimate                bool
+	everything, yes, estimate, kill          bool
 }
 
 func (w stopWish) body() (client.StopBody, error) {
 	body := client.StopBody{Person: given(w.person), Account: given(w.account), PermissionSet: given(w.set), Rule: given(w.rule), Comment: w.reason}
 	if w.everything {
 		body.Everything = &w.everything
+	}
+	if w.kill {
+		body.Kill = &w.kill
 	}
 	if w.long != "" {
 		d, err := duration(w.long)
@@ -134,6 +139,12 @@ func (a *app) stopped(done client.StoppedOutputBody, tell bool) error {
 	fmt.Fprintf(a.out, "%-9s  %s\n", map[client.StopState]string{client.StopStateDone: "stopped", client.StopStateEnding: "stopping"}[s.State], s.Id)
 	if s.Until != nil {
 		fmt.Fprintf(a.out, "           nothing of it starts before %s; `sparekey stops lift %s` lets it\n", clock(*s.Until, s.At), s.Id)
+	}
+	switch {
+	case done.Kill != nil:
+		fmt.Fprintf(a.out, "kill       %s  %s\n", done.Kill.Id, plain(done.Kill.Says))
+	case value(done.WhyNot) != "":
+		return &failure{exitFailed, "no session was killed: " + plain(value(done.WhyNot)), "what was held ends all the same; `sparekey kills check` says how kills are set up"}
 	}
 	return nil
 }

@@ -1065,6 +1065,9 @@ type StopBody struct {
 	// Everything Every grant that there is; then nothing else is named
 	Everything *bool `json:"everything,omitempty"`
 
+	// Kill Also have all sessions of the person killed; then nothing but the person is named
+	Kill *bool `json:"kill,omitempty"`
+
 	// Minutes For so long nothing that it reaches starts; 0 or absent: it only ends
 	Minutes *int64 `json:"minutes,omitempty"`
 
@@ -1127,7 +1130,11 @@ type StopScope struct {
 // StoppedOutputBody defines model for StoppedOutputBody.
 type StoppedOutputBody struct {
 	Estimate StopEstimate `json:"estimate"`
+	Kill     *Kill        `json:"kill,omitempty"`
 	Stop     Stop         `json:"stop"`
+
+	// WhyNot Why no kill was recorded, although one was wanted
+	WhyNot *string `json:"whyNot,omitempty"`
 }
 
 // StopsOutputBody defines model for StopsOutputBody.
