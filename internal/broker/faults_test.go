@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sparekey/access"
+	"sparekey/internal/broker"
 	"sparekey/internal/rig"
 	"sparekey/internal/sandbox"
 )
@@ -238,7 +239,7 @@ func contains(list []sandbox.Fault, f sandbox.Fault) bool {
 }
 
 // TestOverlappingGrantsKeepTheAccessUntilTheLastEnds lets every fault befall the end of the first of two grants of the same
-// access, in whatever way it is given.
+// access, in whatever way it is given; the second was asked for apart, or extends the first.
 func TestOverlappingGrantsKeepTheAccessUntilTheLastEnds(t *testing.T) {
 	t.Parallel()
 	for name, address := range rig.Engines {
@@ -252,19 +253,29 @@ func TestOverlappingGrantsKeepTheAccessUntilTheLastEnds(t *testing.T) {
 						continue // a delete that lands eight minutes late takes what was given anew: AWS's own affair; a session has none
 					}
 					f.Operation, f.Times = removal, 1
-					overlap(t, r, f)
+					overlap(t, r, f, false)
+					overlap(t, r, f, true)
 				}
 			})
 		}
 	}
 }
 
-func overlap(t *testing.T, r *rig.Rig, f sandbox.Fault) {
+func overlap(t *testing.T, r *rig.Rig, f sandbox.Fault, extends bool) {
 	r.Sandboxed(sandbox.Behaviour{})
 	first := r.Live()
 	r.Become(first.ID, access.Active, time.Minute, first.Watch)
 	r.Pass(10 * time.Minute)
-	second := r.Live()
+	var second *rig.Life
+	if extends {
+		q, err := r.Broker.Ask(r.As("dana"), broker.Wish{Duration: 30 * time.Minute, Extends: first.ID, Key: first.ID + " longer"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second = &rig.Life{Rig: r, ID: q.Lines[0].Grant, Request: q.ID, Assignment: first.Assignment}
+	} else {
+		second = r.Live()
+	}
 	r.Become(second.ID, access.Active, time.Minute)
 	if g := r.Grant(second.ID); g.Way != access.Session && g.Held != access.Shared {
 		t.Fatalf("the second is %s: %s", g.Held, rig.Story(g))
