@@ -41,6 +41,7 @@ type server struct {
 	log    *slog.Logger
 	clock  jobs.Clock
 	skew   *awsconn.Skew // nil where the clock is none of the world's
+	part   part
 }
 
 // setup is what a server is put together from, beside its configuration.
@@ -52,22 +53,30 @@ type setup struct {
 	clock      jobs.Clock
 	log        *slog.Logger
 	database   []store.Option // none but in tests
+	part       part
 }
+
+// part is what of a server runs in this process (design rule 9).
+type part string
+
+const (
+	whole   part = ""      // everything
+	serving part = "serve" // faces people, and changes nothing in AWS
+	working part = "work"  // changes AWS, and has no port for people
+)
 
 // assemble opens the database, takes over the rules in force or those of the folder, and joins the parts.
 func assemble(ctx context.Context, s setup) (*server, error) {
-	v := &server{config: s.config, meter: metrics.New(version()), clock: s.clock, log: s.log}
+	v := &server{config: s.config, meter: metrics.New(version()), clock: s.clock, log: s.log, part: s.part}
 	files, unread := config.RuleFiles(s.config.Path(s.config.Rules.Text))
 	address, err := s.config.DatabaseAddress()
 	if err != nil {
 		return nil, err
 	}
-	s.connection.Watch = v.meter.Called
 	if _, wall := s.clock.(wallClock); wall { // a clock that tests move is not AWS's
 		v.skew = awsconn.NewSkew(func() time.Time { return v.clock.Now() })
-		s.connection.Skew = v.skew
 	}
-	connection, err := awsconn.Open(s.connection)
+	connection, err := v.connect(s.connection)
 	if err != nil {
 		return nil, err
 	}
@@ -77,12 +86,26 @@ func assemble(ctx context.Context, s setup) (*server, error) {
 	if store.Unchecked != "" && v.store.Engine() == store.SQLite {
 		s.log.Warn(store.Unchecked)
 	}
+	if s.part != whole && v.store.Engine() == store.SQLite {
+		v.store.Close()
+		return nil, usage("database: postgres://…", "serving and working in two processes takes PostgreSQL: a SQLite database is one process's")
+	}
 	v.clock = timed(ctx, s.clock, v.store, s.log)
 	if err := v.join(audit.By(ctx, "start"), s, connection, files, unread); err != nil {
 		v.store.Close()
 		return nil, err
 	}
 	return v, nil
+}
+
+// connect opens a connection to AWS. Where only people are served, nothing can be changed over it.
+func (v *server) connect(s awsconn.Settings) (sdk.Config, error) {
+	s.Watch, s.Skew = v.meter.Called, v.skew
+	c, err := awsconn.Open(s)
+	if err == nil && v.part == serving {
+		c = aws.Serving(c)
+	}
+	return c, err
 }
 
 // join makes the broker, who keeps its promises, and who answers for it.
@@ -133,7 +156,7 @@ func (v *server) parts(s setup, connection sdk.Config) (broker.Parts, error) {
 	if err != nil {
 		return broker.Parts{}, err
 	}
-	kills, err := killSettings(s)
+	kills, err := v.killSettings(s)
 	if err != nil {
 		return broker.Parts{}, err
 	}
@@ -154,9 +177,7 @@ func (v *server) ways(s setup, connection sdk.Config, center *aws.Center) (map[a
 	account := func() org.AccountID { return v.broker.ManagementAccount() }
 	var second aws.Way
 	if s.management != nil {
-		settings := *s.management
-		settings.Watch, settings.Skew = v.meter.Called, v.skew
-		c, err := awsconn.Open(settings)
+		c, err := v.connect(*s.management)
 		if err != nil {
 			return nil, fmt.Errorf("connecting to the management account: %w", err)
 		}
@@ -171,12 +192,12 @@ func (v *server) ways(s setup, connection sdk.Config, center *aws.Center) (map[a
 }
 
 // killSettings are those of session kills. They have a connection of their own, or there are none.
-func killSettings(s setup) (broker.KillSettings, error) {
+func (v *server) killSettings(s setup) (broker.KillSettings, error) {
 	k := s.config.Kill
 	if k == nil || s.kill == nil {
 		return broker.KillSettings{}, nil
 	}
-	c, err := awsconn.Open(*s.kill)
+	c, err := v.connect(*s.kill)
 	if err != nil {
 		return broker.KillSettings{}, fmt.Errorf("connecting for session kills: %w", err)
 	}
@@ -215,6 +236,28 @@ func tokensOf(tokens []config.Token) ([]api.Token, error) {
 	return all, nil
 }
 
+// work keeps promises until the context ends, and then finishes what it has begun.
+func (s *server) work(ctx context.Context) error {
+	defer s.store.Close()
+	s.followClock(ctx)
+	return s.keeper.Run(ctx)
+}
+
+func (s *server) followClock(ctx context.Context) {
+	if c, ok := s.clock.(*databaseClock); ok {
+		go c.follow(ctx, s.store, s.log)
+	}
+}
+
+// keep keeps promises, or, where another process does, follows what others read and change.
+func (s *server) keep(ctx context.Context) error {
+	if s.part == serving {
+		s.keeper.Follow(ctx)
+		return nil
+	}
+	return s.keeper.Run(ctx)
+}
+
 // run serves until the context ends, and then finishes what it has begun.
 func (s *server) run(ctx context.Context, l net.Listener) error {
 	defer s.store.Close()
@@ -226,10 +269,8 @@ func (s *server) run(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	kept := make(chan error, 1)
-	go func() { kept <- s.keeper.Run(ctx) }()
-	if c, ok := s.clock.(*databaseClock); ok {
-		go c.follow(ctx, s.store, s.log)
-	}
+	go func() { kept <- s.keep(ctx) }()
+	s.followClock(ctx)
 	go func() {
 		if err := s.listen(web, l); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serving: %w", err))

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sparekey/internal/judge"
 )
 
 var update = flag.Bool("update", false, "write what scripts compare JSON's shape with anew")
@@ -50,9 +52,20 @@ func TestMain(m *testing.M) {
 //	get STATUS URL                     fetch a page without a token: it has this status, and its body is the output that is looked at
 //	mode PERMISSIONS FILE              the file or folder has these permissions
 //	aws …                              the AWS CLI; the script is skipped where there is none
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { scripts(t, "script", prepare) }
+
+// TestScriptsOnPostgreSQL runs those that need several processes over one database, whose address is $POSTGRES.
+func TestScriptsOnPostgreSQL(t *testing.T) {
+	scripts(t, "postgres", func(e *testscript.Env) error {
+		err := prepare(e)
+		e.Setenv("POSTGRES", judge.Postgres(t))
+		return err
+	})
+}
+
+func scripts(t *testing.T, folder string, prepare func(*testscript.Env) error) {
 	testscript.Run(t, testscript.Params{
-		Dir:   filepath.Join("testdata", "script"),
+		Dir:   filepath.Join("testdata", folder),
 		Setup: prepare,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": cmdServer, "clock": cmdClock, "settle": cmdSettle, "fault": cmdFault, "disk": cmdDisk, "someone": cmdSomeone, "elsewhere": cmdElsewhere,

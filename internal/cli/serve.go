@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,35 +16,22 @@ import (
 
 func (a *app) serveCommand() *cobra.Command {
 	var file string
+	var only bool
 	c := &cobra.Command{
 		Use: "serve --config FILE", Short: "Run the server for an organization", Args: none,
-		Long: "Run the server for an organization. SIGTERM (or SIGINT, SIGHUP) ends it after what it has begun. The folder of rules counts at the very first start; later,\n`sparekey rules apply` changes them.",
+		Long: "Run the server for an organization. SIGTERM (or SIGINT, SIGHUP) ends it after what it has begun. The folder of rules counts at the very first start; later,\n`sparekey rules apply` changes them.\n\n" +
+			"With --only-serve it faces people and can change nothing in AWS, whatever its credentials; `sparekey work`, another process over the\n" +
+			"same PostgreSQL database, starts and ends access then.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := needed("config", file, "sparekey.yaml"); err != nil {
-				return err
+			role := whole
+			if only {
+				role = serving
 			}
-			settings, err := config.Read(file)
+			s, err := a.configured(c.Context(), file, role)
 			if err != nil {
 				return err
 			}
-			connection, err := settings.Connection(container())
-			if err != nil {
-				return err
-			}
-			management, err := settings.ManagementConnection(container())
-			if err != nil {
-				return err
-			}
-			kill, err := settings.KillConnection(container())
-			if err != nil {
-				return err
-			}
-			log := logger(a.err, settings.Log)
-			s, err := assemble(c.Context(), setup{config: settings, connection: connection, management: management, kill: kill, clock: wallClock{}, log: log})
-			if err != nil {
-				return err
-			}
-			l, err := net.Listen("tcp", settings.Listen.Text)
+			l, err := net.Listen("tcp", s.config.Listen.Text)
 			if err != nil {
 				s.store.Close()
 				return fmt.Errorf("listening: %w", err)
@@ -55,12 +43,65 @@ func (a *app) serveCommand() *cobra.Command {
 				return err
 			}
 			defer stop()
-			log.Info("serving", "address", l.Addr().String(), "version", version())
+			s.log.Info("serving", "address", l.Addr().String(), "version", version())
 			return s.run(c.Context(), l)
 		},
 	}
 	c.Flags().StringVar(&file, "config", "", "the configuration file")
+	c.Flags().BoolVar(&only, "only-serve", false, "face people only; another process works")
 	return c
+}
+
+func (a *app) workCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "work --config FILE", Short: "Start and end access for servers that only serve", Args: none,
+		Long: "Start and end access, and do everything in the background, for servers that run with --only-serve over the same PostgreSQL\n" +
+			"database. It listens on no port for people, and derives each decision anew from the rules in force and the recorded approvals before\n" +
+			"it gives anything. SIGTERM (or SIGINT, SIGHUP) ends it after what it has begun. Several may run; one at a time works.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := a.configured(c.Context(), file, working)
+			if err != nil {
+				return err
+			}
+			stop, err := s.answerPrometheus()
+			if err != nil {
+				s.store.Close()
+				return err
+			}
+			defer stop()
+			s.log.Info("working", "version", version())
+			return s.work(c.Context())
+		},
+	}
+	c.Flags().StringVar(&file, "config", "", "the configuration file")
+	return c
+}
+
+// configured puts a server together as a configuration file says.
+func (a *app) configured(ctx context.Context, file string, role part) (*server, error) {
+	if err := needed("config", file, "sparekey.yaml"); err != nil {
+		return nil, err
+	}
+	settings, err := config.Read(file)
+	if err != nil {
+		return nil, err
+	}
+	connection, err := settings.Connection(container())
+	if err != nil {
+		return nil, err
+	}
+	management, err := settings.ManagementConnection(container())
+	if err != nil {
+		return nil, err
+	}
+	kill, err := settings.KillConnection(container())
+	if err != nil {
+		return nil, err
+	}
+	return assemble(ctx, setup{
+		config: settings, connection: connection, management: management, kill: kill, clock: wallClock{}, log: logger(a.err, settings.Log), part: role,
+	})
 }
 
 func (a *app) tokenCommand() *cobra.Command {

@@ -109,6 +109,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return nil
 }
 
+// Follow takes over what others have read and changed, and keeps no promises: they are left for another process, which runs.
+func (k *Keeper) Follow(ctx context.Context) { k.follow(ctx) }
+
 // follow takes over what other replicas have read of the organization, and notices when a newer one takes the database over.
 func (k *Keeper) follow(ctx context.Context) {
 	told := false
