@@ -54,6 +54,7 @@ func TestMain(m *testing.M) {
 type task struct {
 	Store, AWS, Key, Clock, Instance, IdentityStore string
 	Way                                             access.Way
+	Groups                                          bool // make groups, and nothing else
 }
 
 // mortal keeps promises until it is killed.
@@ -78,7 +79,7 @@ func mortal(text string) error {
 	clock, log := &farClock{url: t.Clock, life: life}, slog.New(slog.NewTextHandler(os.Stderr, nil))
 	center := aws.NewCenter(connection, t.Instance, t.IdentityStore)
 	b, err := broker.New(broker.Parts{
-		Store: s, Ways: rig.Ways(connection, center), Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
+		Store: s, Ways: rig.Ways(connection, center), Groups: aws.NewGroups(connection, center), Directory: aws.NewDirectory(connection, center, org.StatusUnknown),
 		Now: clock.Now, Random: rand.Reader, Log: log,
 	})
 	if err != nil {
@@ -93,6 +94,10 @@ func mortal(text string) error {
 		return err
 	}
 	fmt.Println("alive")
+	for t.Groups {
+		_ = b.MakeGroups(ctx) // what hinders it is in the row, and it is tried again
+		<-clock.After(15 * time.Second)
+	}
 	return k.Run(ctx)
 }
 
@@ -250,7 +255,7 @@ func (p *reaper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // counted reports whether an operation belongs to a grant's life, and not to the reading of the organization.
 func counted(operation string) bool {
 	return strings.Contains(operation, "AccountAssignment") || strings.HasSuffix(operation, "GroupMembership") || operation == "GetGroupMembershipId" || operation == "AssumeRole" ||
-		operation == "DescribeUser" || operation == "ListGroupMembershipsForMember" || strings.HasSuffix(operation, "PermissionSet") && operation != "ListPermissionSetsProvisionedToAccount"
+		operation == "DescribeUser" || operation == "CreateGroup" || operation == "GetGroupId" || operation == "DescribeGroup" || operation == "ListGroupMembershipsForMember" || strings.HasSuffix(operation, "PermissionSet") && operation != "ListPermissionSetsProvisionedToAccount"
 }
 
 // mortals are the processes of one life.
@@ -258,7 +263,7 @@ type mortals struct {
 	*rig.Rig
 	reaper *reaper
 	rests  *rests
-	task   string
+	does   task
 	life   int // the number of the process that lives
 	dead   chan struct{}
 	ask    func()
@@ -282,11 +287,7 @@ func newMortals(t *testing.T, address string, way access.Way) *mortals {
 	if err := os.WriteFile(file, key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(task{address, s.URL, file, m.rests.url, r.O.Instance, r.O.IdentityStore, way})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.task = string(text)
+	m.does = task{address, s.URL, file, m.rests.url, r.O.Instance, r.O.IdentityStore, way, false}
 	return m
 }
 
@@ -295,7 +296,11 @@ func (m *mortals) born() {
 	m.Helper()
 	c := exec.Command(os.Args[0], "-test.run=^$")
 	m.life++
-	c.Env = append(os.Environ(), "SPAREKEY_MORTAL="+m.task, fmt.Sprintf("SPAREKEY_LIFE=%d", m.life))
+	text, err := json.Marshal(m.does)
+	if err != nil {
+		m.Fatal(err)
+	}
+	c.Env = append(os.Environ(), "SPAREKEY_MORTAL="+string(text), fmt.Sprintf("SPAREKEY_LIFE=%d", m.life))
 	c.Stderr = m.Log
 	out, err := c.StdoutPipe()
 	if err == nil {
