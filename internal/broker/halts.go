@@ -16,7 +16,7 @@ import (
 // halted says why nothing may start now; empty: it may. It may be called inside a transaction.
 func (b *Broker) halted() string {
 	var all []string
-	for _, halt := range b.Halts {
+	for _, halt := range append([]func() string{b.ledgerHalt}, b.Halts...) {
 		if why := halt(); why != "" {
 			all = append(all, why)
 		}

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// ErrNothing is wrapped when nothing was put into a place yet.
-var ErrNothing = errors.New("nothing is there yet")
+// ErrNothing is wrapped when nothing was put into a place yet. It is an [fs.ErrNotExist].
+var ErrNothing = fmt.Errorf("nothing is there yet: %w", fs.ErrNotExist)
 
 // Most is how many bytes a document may have.
 const Most = 256 << 20
@@ -46,7 +46,7 @@ func (f File) Get(context.Context) ([]byte, error) {
 	file, err := os.Open(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(f.Path)); err != nil { // a disk that is not mounted is not an empty one
-			return nil, fmt.Errorf("reading %s: %w", f.Path, err)
+			return nil, fmt.Errorf("reading %s: %v", f.Path, err)
 		}
 		return nil, fmt.Errorf("reading %s: %w", f.Path, ErrNothing)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +34,7 @@ func TestAFileIsReplacedWhole(t *testing.T) {
 
 func TestAFolderThatIsNotThereIsNotAnEmptyPlace(t *testing.T) {
 	f := File{filepath.Join(t.TempDir(), "unmounted", "ledger")}
-	if _, err := f.Get(t.Context()); err == nil || errors.Is(err, ErrNothing) {
+	if _, err := f.Get(t.Context()); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	if err := f.Put(t.Context(), []byte("x")); err == nil {
