@@ -216,7 +216,7 @@ func (c carrier) decide(ctx context.Context, f access.Facts, known rules.Facts, 
 		}
 		f.Rules, f.NewID = set, c.newID
 		change, must, err = turn(g, f, c.Now())
-		change, must, err = c.unlessHalted(g, change, must, err)
+		change, must, err = c.unlessHalted(tx, g, change, must, err)
 		return change, err
 	})
 	return must && err == nil, err

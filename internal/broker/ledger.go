@@ -37,23 +37,27 @@ type ledger struct {
 	written  atomic.Pointer[map[string]time.Time] // hard ends by grant, as they were written last; nil: nothing was
 	trouble  atomic.Pointer[string]               // why nothing may start
 	lastSaid string                               // of that, with its details, in the log
+	recovery atomic.Pointer[access.Recovery]      // the newest, as it was last seen
 }
 
 // The words of halts. They stay the same while the reason does.
 const (
 	notYetWritten = "what must end was not written to the second place yet"
 	notWritten    = "what must end cannot be written to the second place"
-	ledgerAhead   = "the second place knows of more than the database does"
+	behind        = "the database is behind what was written outside of it, as one is that was restored; two administrators release it"
 	ledgerWrong   = "what stands in the second place was not signed with the key of this Sparekey"
 )
 
 var (
-	errAhead = errors.New(ledgerAhead)
-	errWrong = errors.New(ledgerWrong)
-	errBusy  = errors.New("another server writes the ledger at this moment")
+	errBehind = errors.New(behind)
+	errWrong  = errors.New(ledgerWrong)
+	errBusy   = errors.New("another server writes the ledger at this moment")
 )
 
 func (b *Broker) ledgerHalt() string {
+	if r := b.ledger.recovery.Load(); r != nil && r.State == access.Recovering {
+		return r.ID + ": " + behind
+	}
 	switch why := b.ledger.trouble.Load(); {
 	case !b.Ledger.On():
 		return ""
@@ -67,8 +71,8 @@ func (b *Broker) ledgerHalt() string {
 
 // Beat writes the ledger, changed or not: its time is a sign of life.
 func (b *Broker) Beat(ctx context.Context) error {
-	if !b.Ledger.On() {
-		return nil
+	if err := b.followRecovery(ctx); err != nil || !b.Ledger.On() {
+		return err
 	}
 	b.ledger.mu.Lock()
 	defer b.ledger.mu.Unlock()
@@ -118,7 +122,7 @@ func (b *Broker) writeLedger(ctx context.Context) error {
 	var why *string
 	if err != nil {
 		words := notWritten
-		for _, known := range []error{errAhead, errWrong} {
+		for _, known := range []error{errBehind, errWrong} {
 			if errors.Is(err, known) {
 				words = known.Error()
 			}
@@ -156,7 +160,7 @@ func (b *Broker) replaceLedger(ctx context.Context) error {
 		return err
 	}
 	if there && stands.Before(l.Epoch, l.Seq) {
-		return fmt.Errorf("%w: %d events there, %d here", errAhead, stands.Seq, l.Seq)
+		return b.enterRecovery(ctx, stands)
 	}
 	text, err := l.Sign(b.Ledger.Key)
 	if err != nil {
@@ -196,15 +200,24 @@ func (b *Broker) readLedger(ctx context.Context) (l access.Ledger, there bool, e
 	return l, true, nil
 }
 
-// owed is the ledger of this moment.
+// owed is the ledger of this moment. In a recovery there is none: what stands in the second place stays until people have
+// looked at it.
 func (b *Broker) owed(ctx context.Context) (l access.Ledger, err error) {
 	err = b.Store.View(ctx, func(tx *store.Tx) error {
+		r, err := tx.Recovery()
+		if err == nil && r.State == access.Recovering {
+			b.ledger.recovery.Store(&r)
+			err = errBehind
+		}
+		if err != nil {
+			return err
+		}
 		head, err := tx.Head()
 		if err != nil {
 			return err
 		}
 		live, err := tx.LiveGrants()
-		l = access.LedgerOf(live, 1, head, b.ManagementAccount(), b.Now())
+		l = access.LedgerOf(live, r.EpochNow(), head, b.ManagementAccount(), b.Now())
 		return err
 	})
 	return l, err
