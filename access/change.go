@@ -12,13 +12,14 @@ import (
 // Change is what a transition returns: new values, their events in order, and what is promised for later. It is carried out
 // whole or not at all.
 type Change struct {
-	Request  *Request
-	Grants   []Grant
-	Reviews  []Review
-	Stops    []Stop
-	Kills    []Kill
-	Events   []audit.Event
-	Promises []Promise
+	Request    *Request
+	Grants     []Grant
+	Reviews    []Review
+	Stops      []Stop
+	Kills      []Kill
+	Recoveries []Recovery
+	Events     []audit.Event
+	Promises   []Promise
 }
 
 // And is both changes, c's first. At most one of them is about a request.
@@ -27,6 +28,7 @@ func (c Change) And(more Change) Change {
 		c.Request = more.Request
 	}
 	c.Grants, c.Reviews = append(c.Grants, more.Grants...), append(c.Reviews, more.Reviews...)
+	c.Recoveries = append(c.Recoveries, more.Recoveries...)
 	c.Stops, c.Kills = append(c.Stops, more.Stops...), append(c.Kills, more.Kills...)
 	c.Events, c.Promises = append(c.Events, more.Events...), append(c.Promises, more.Promises...)
 	return c

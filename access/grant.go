@@ -61,15 +61,17 @@ const (
 	check         grantCommand = "check"
 	verify        grantCommand = "verify"
 	reappear      grantCommand = "reappear"
+	takeOver      grantCommand = "take over" // from the ledger, which knows more than a restored database
 )
 
 var grantTable = table[GrantState, grantCommand]{
-	"": {approveGrant: {Waiting, "grant.approved"}},
+	"": {approveGrant: {Waiting, "grant.approved"}, takeOver: {Active, "grant.recovered"}},
 	Waiting: {
 		postponeGrant: {Waiting, "grant.postponed"},
 		refuseGrant:   {Failed, "grant.refused"},
 		beginGrant:    {Granting, "grant.begun"},
 		endGrant:      {Ended, "grant.cancelled"},
+		takeOver:      {Active, "grant.recovered"},
 	},
 	Granting: {
 		attempt:  {Granting, "grant.creating"},
@@ -81,11 +83,13 @@ var grantTable = table[GrantState, grantCommand]{
 		fail:     {Ending, "grant.failing"},
 		endGrant: {Ending, "grant.ending"},
 		stick:    {Stuck, "grant.stuck"},
+		takeOver: {Active, "grant.recovered"},
 	},
 	Active: {
 		vendGrant: {Active, "grant.vended"},
 		inherit:   {Active, "grant.inherited"},
 		endGrant:  {Ending, "grant.ending"},
+		takeOver:  {Active, "grant.recovered"},
 	},
 	Ending: {
 		accept:        {Ending, "grant.create-accepted"},
@@ -107,6 +111,7 @@ var grantTable = table[GrantState, grantCommand]{
 		hinder:        {Stuck, "grant.hindered"},
 		inherit:       {Stuck, "grant.inherited"},
 		confirm:       {Active, "grant.active"},
+		takeOver:      {Active, "grant.recovered"},
 		fail:          {Stuck, "grant.failing"},
 		endGrant:      {Stuck, "grant.ending"},
 		remove:        {Stuck, "grant.removing"},
@@ -122,14 +127,16 @@ var grantTable = table[GrantState, grantCommand]{
 		check:    {Ended, "grant.checked"},
 		verify:   {Verified, "grant.verified"},
 		reappear: {Ending, "grant.reappeared"},
+		takeOver: {Active, "grant.recovered"},
 	},
 	Failed: {
 		hinder:   {Failed, "grant.hindered"},
 		check:    {Failed, "grant.checked"},
 		verify:   {Failed, "grant.verified"},
 		reappear: {Ending, "grant.reappeared"},
+		takeOver: {Active, "grant.recovered"},
 	},
-	Verified: {},
+	Verified: {takeOver: {Active, "grant.recovered"}},
 }
 
 // Held says whose an assignment is.

@@ -68,6 +68,7 @@ func Drawing() string {
 	return "## A line of a request\n\n" + draw(lineTable.rows(lineStates)) + "\n## A grant\n\n" + draw(grantTable.rows(grantStates)) +
 		"\n## A review\n\n" + draw(reviewTable.rows(reviewStates)) +
 		"\n## A stop\n\n" + draw(stopTable.rows(stopStates)) +
+		"\n## A recovery\n\n" + draw(recoveryTable.rows([]RecoveryState{"", Recovering, Released})) +
 		"\n## A session kill\n\n" + draw(killTable.rows(killStates)) +
 		"\n## A book of rules\n\n" + draw(rules.ActivationRows())
 }

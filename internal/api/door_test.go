@@ -129,7 +129,7 @@ var commands = map[string]string{
 	"listReviews": "reviews", "getReview": "read", "conclude": "review", "listAbsences": "absences", "away": "away", "back": "back", "endAbsence": "end an absence", "listFavourites": "favourites",
 	"favour": "favourite", "disfavour": "forget a favourite", "vend": "credentials", "listGroups": "groups", "prepareGroup": "prepare a group",
 	"listRules": "rules", "diffRules": "diff rules", "proposeRules": "propose rules", "getRules": "show rules", "agreeRules": "agree rules", "rejectRules": "reject rules",
-	"activateRules": "activate rules", "estimateStop": "estimate a stop", "stop": "stop", "listStops": "stops", "liftStop": "lift a stop", "drift": "drift",
+	"activateRules": "activate rules", "estimateStop": "estimate a stop", "stop": "stop", "listStops": "stops", "liftStop": "lift a stop", "releaseRecovery": "release a recovery", "drift": "drift",
 }
 
 // recorded looks for the one event of a refusal since the first n: who, with what, which command, and why.

@@ -76,6 +76,8 @@ var foreign = map[string][7]int{
 	"drift":          {403, 403, 403, 200, 200, 403, 401},
 	"liftStop":       {403, 403, 403, 200, 403, 403, 401},
 	"activateRules":  {403, 403, 403, 200, 403, 403, 401},
+
+	"releaseRecovery": {403, 403, 403, 409, 403, 403, 401}, // there is none
 }
 
 // own is the same for what is one's own. Nobody but developers has a request; the approver's own waits for another one.
@@ -137,6 +139,9 @@ func (r *rig) try(t *testing.T, c cell, status int) {
 		kind := access.ErrRefused
 		if status == http.StatusNotFound {
 			kind = access.ErrUnknown
+		}
+		if status == http.StatusConflict {
+			kind = access.ErrOver
 		}
 		r.recorded(n, c.user, commands[c.operation], kind.Error(), g.problem(t).Detail)
 	})
@@ -226,7 +231,10 @@ func (r *rig) call(c cell) func() got {
 		},
 		"drift":     func() (*http.Response, error) { return as.Drift(ctx, &client.DriftParams{}) },
 		"listStops": func() (*http.Response, error) { return as.ListStops(ctx, &client.ListStopsParams{}) },
-		"liftStop":  func() (*http.Response, error) { return as.LiftStop(ctx, stop, client.CommentBody{}) },
+		"releaseRecovery": func() (*http.Response, error) {
+			return as.ReleaseRecovery(ctx, client.CommentBody{Comment: some("looked at AWS")})
+		},
+		"liftStop": func() (*http.Response, error) { return as.LiftStop(ctx, stop, client.CommentBody{}) },
 	}
 	return func() got { return r.read(calls[c.operation]()) }
 }

@@ -121,6 +121,7 @@ func (s *Server) operations() {
 	s.duties()
 	s.ruleOperations()
 	s.stopOperations()
+	s.recoveryOperations()
 	add(s, http.MethodGet, "/v1/drift", "drift", "What AWS gives that no grant has, and the other way round", s.drift)
 }
 

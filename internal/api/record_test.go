@@ -31,6 +31,8 @@ func TestEveryCommandIsRecordedWithWhoSentWhat(t *testing.T) {
 	r.sends("amy", "/v1/grants/"+g.Id+"/end", `{"comment":"enough"}`, "grant.ending")
 	r.sends("amy", "/v1/stops", `{"rule":"prod","comment":"enough"}`, "stop.made")
 	r.sends("amy", "/v1/stops/"+r.stopped()+"/lift", `{"comment":"go on"}`, "stop.lifted")
+	r.recovering()
+	r.sends("amy", "/v1/recovery/release", `{"comment":"looked at AWS"}`, "recovery.agreed")
 	r.broker.KillPolicy.Policy = &keptPolicy{text: access.EmptyKillPolicy()}
 	r.sends("amy", "/v1/grants/"+g.Id+"/kill", `{"comment":"stolen"}`, "kill.wanted")
 }

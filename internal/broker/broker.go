@@ -84,6 +84,8 @@ type Parts struct {
 	Longest        time.Duration // that a rule may give. Zero means [rules.DefaultLongest].
 	CallTimeout    time.Duration // of one call of AWS; shorter than the lease under which it is made. Zero means 10 s.
 
+	Ledger LedgerSettings // without a place, what must end is in the database only
+
 	// Halts say why nothing may start now, or nothing. They are asked often, and their words stay the same as long as the
 	// reason does. Ends never ask them.
 	Halts []func() string
@@ -118,6 +120,7 @@ type Broker struct {
 	halting sync.Mutex
 	halts   string // why nothing may start, as it was last said
 
+	ledger    ledger
 	killing   killing
 	intruders sync.Map // by anchor: who was last found in it
 

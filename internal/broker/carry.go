@@ -194,6 +194,9 @@ func (c carrier) attempt(ctx context.Context, known rules.Facts) error {
 	if err := c.Store.View(ctx, func(tx *store.Tx) (err error) { c.g, err = tx.Grant(c.g.ID); return err }); err != nil {
 		return err
 	}
+	if ok, err := c.secured(ctx); err != nil || !ok {
+		return err
+	}
 	person, gone, err := c.owner(ctx)
 	if err != nil || gone {
 		return err
@@ -213,7 +216,7 @@ func (c carrier) decide(ctx context.Context, f access.Facts, known rules.Facts, 
 		}
 		f.Rules, f.NewID = set, c.newID
 		change, must, err = turn(g, f, c.Now())
-		change, must, err = c.unlessHalted(g, change, must, err)
+		change, must, err = c.unlessHalted(tx, g, change, must, err)
 		return change, err
 	})
 	return must && err == nil, err
@@ -325,6 +328,9 @@ func (c carrier) recover(ctx context.Context) error {
 	}
 	f, known := access.Facts{Assigned: assigned, Creates: creates}, rules.Facts{Now: c.Now()}
 	if c.g.End == nil { // an end asks nobody
+		if ok, err := c.secured(ctx); err != nil || !ok {
+			return err
+		}
 		var stop bool
 		if f.Person, stop, err = c.owner(ctx); err != nil || stop {
 			return err

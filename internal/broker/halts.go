@@ -16,7 +16,7 @@ import (
 // halted says why nothing may start now; empty: it may. It may be called inside a transaction.
 func (b *Broker) halted() string {
 	var all []string
-	for _, halt := range b.Halts {
+	for _, halt := range append([]func() string{b.ledgerHalt}, b.Halts...) {
 		if why := halt(); why != "" {
 			all = append(all, why)
 		}
@@ -91,7 +91,13 @@ func (c carrier) heldBack(ctx context.Context) (wait time.Duration, held bool, e
 }
 
 // unlessHalted takes the place of a decision to call AWS to create, when nothing may start: the grant waits instead.
-func (c carrier) unlessHalted(g access.Grant, change access.Change, must bool, err error) (access.Change, bool, error) {
+func (c carrier) unlessHalted(tx *store.Tx, g access.Grant, change access.Change, must bool, err error) (access.Change, bool, error) {
+	if err == nil && must { // another replica may have found the database behind a moment ago
+		var r access.Recovery
+		if r, err = tx.Recovery(); err == nil {
+			c.ledger.recovery.Store(&r)
+		}
+	}
 	why := c.halted()
 	if err != nil || !must || why == "" {
 		return change, must, err

@@ -48,6 +48,9 @@ func (b *Broker) check(book *rules.Book, m *org.Mirror) {
 func (b *Broker) Follow(ctx context.Context) error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
+	if err := b.followRecovery(ctx); err != nil {
+		return err
+	}
 	ruled, err := b.followRules(ctx)
 	if err != nil {
 		return err

@@ -131,6 +131,9 @@ func (v *server) join(ctx context.Context, s setup, connection sdk.Config, files
 		}
 		return err
 	}
+	if err := v.broker.Beat(ctx); err != nil {
+		v.log.Error("what must end was not written to the second place; nothing starts before it is", "error", err)
+	}
 	tokens, err := tokensOf(c.Tokens)
 	if err != nil {
 		return err
@@ -160,6 +163,10 @@ func (v *server) parts(s setup, connection sdk.Config) (broker.Parts, error) {
 	if err != nil {
 		return broker.Parts{}, err
 	}
+	ledger, err := ledgerOf(c)
+	if err != nil {
+		return broker.Parts{}, err
+	}
 	halts := []func() string{v.store.Room}
 	if v.skew != nil {
 		halts = append(halts, v.skew.Halt)
@@ -168,7 +175,7 @@ func (v *server) parts(s setup, connection sdk.Config) (broker.Parts, error) {
 		Store: v.store, Ways: ways, Directory: aws.NewDirectory(connection, center, missing), Groups: aws.NewGroups(connection, center), Tickets: tickets, Rota: rota,
 		Roles: rolesOf(c.Roles), Management: s.management != nil, PerHour: c.Limits.PerHour, Longest: c.Limits.Longest.Duration, Quota: quotaOf(c.Limits),
 		ScansPerSecond: c.Reconcile.CallsPerSecond, Enforce: broker.Enforcement{Orphaned: c.Reconcile.Enforces("orphaned"), People: c.Reconcile.Enforces("people")},
-		Now: v.clock.Now, Random: rand.Reader, Log: s.log, Meter: v.meter, Halts: halts, KillPolicy: kills,
+		Now: v.clock.Now, Random: rand.Reader, Log: s.log, Meter: v.meter, Halts: halts, KillPolicy: kills, Ledger: ledger,
 	}, nil
 }
 

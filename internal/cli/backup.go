@@ -44,7 +44,7 @@ func (a *app) restoreCommand() *cobra.Command {
 		Use: "restore FILE --config FILE", Short: "Put a backup into an empty database", Args: takes(1, 1, "FILE"),
 		Long: "Put a backup into the configuration's database, which must be empty: SQLite's file need not be there. Backups of older versions are\n" +
 			"brought up to date; the backup may come from the other kind of database. A file that is cut off or damaged changes nothing.\n" +
-			"What happened after the backup is not in it: access that was given since is not known to Sparekey.",
+			"What happened after the backup is not in it. Where a ledger is kept, what was given since is ended by it: see docs/recovery.md.",
 		RunE: func(c *cobra.Command, args []string) error {
 			address, err := databaseOf(file)
 			if err != nil {

@@ -138,7 +138,7 @@ func (a *app) root() *cobra.Command {
 		"access": {a.accessCommand(), a.approvalsCommand(), a.approveCommand(), a.rejectCommand(), a.requestsCommand(), a.grantsCommand(), a.extendCommand(), a.endCommand(), a.killsCommand(), a.whyCommand(), a.stopCommand(), a.stopsCommand(), a.driftCommand()},
 		"duties": {a.reviewsCommand(), a.reviewCommand(), a.awayCommand(), a.backCommand(), a.absencesCommand(), a.groupsCommand()},
 		"rules":  {a.rulesCommand()},
-		"run":    {a.demoCommand(), a.tryCommand(), a.serveCommand(), a.workCommand(), a.backupCommand(), a.restoreCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
+		"run":    {a.demoCommand(), a.tryCommand(), a.serveCommand(), a.workCommand(), a.backupCommand(), a.restoreCommand(), a.ledgerCommand(), a.recoveryCommand(), a.sweepCommand(), a.sandboxCommand(), a.statusCommand(), a.tokenCommand(), a.versionCommand()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -37,6 +37,7 @@ type Config struct {
 	Reconcile    Reconcile   `yaml:"reconcile"`
 	Metrics      *Metrics    `yaml:"metrics"`      // where Prometheus asks; nowhere by default
 	Kill         *Kill       `yaml:"session-kill"` // without it, no session kills are sent
+	Ledger       *Ledger     `yaml:"ledger"`       // without it, what must end is written in the database only
 
 	folder string
 }
@@ -191,6 +192,7 @@ func (c *Config) check() strict.Errors {
 	}
 	c.Lookup.check(say)
 	c.Metrics.check(c.Listen.Text, say)
+	c.Ledger.check(say)
 	if c.Kill != nil {
 		c.Kill.check(say)
 	}

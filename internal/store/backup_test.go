@@ -43,7 +43,7 @@ func fill(t *testing.T, s *Store) {
 		stop := access.Change{Stops: []access.Stop{{ID: "stop-1", Version: 1, State: access.StopDone, At: start, Until: start.Add(time.Hour)}}}
 		kill := access.Change{Kills: []access.Kill{{ID: "kill-1", Version: 1, Person: dana, WantedAt: start}}}
 		return errors.Join(
-			tx.Apply(kill, cause), tx.PutAnchor(access.LentGroup{Target: place("A"), Group: "a", Name: "anchor", Anchor: true}),
+			tx.Apply(kill, cause), tx.Apply(access.Change{Recoveries: []access.Recovery{{ID: "recovery-1", Version: 1, State: access.Recovering, At: start}}}, cause), tx.PutAnchor(access.LentGroup{Target: place("A"), Group: "a", Name: "anchor", Anchor: true}),
 			tx.Apply(stop, cause), tx.PutScan(Scan{Account: "A", At: start, Found: []access.Finding{{Kind: access.Foreign, Since: start}}}),
 			err, tx.Apply(asked(t, "req-1", "A", "B"), cause), tx.Apply(asked(t, "req-2", "C"), cause), tx.Apply(review, cause), tx.PutBook(book, files, cause),
 			tx.PutReply("p", "k", Reply{"d", "req-1"}, start), tx.PutDelegation(rules.Delegation{From: rules.Named{ID: dana.ID}, Until: start.Add(time.Hour)}),

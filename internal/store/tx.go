@@ -107,6 +107,11 @@ func (tx *Tx) Apply(c access.Change, cause audit.Cause) error {
 			return err
 		}
 	}
+	for _, r := range c.Recoveries {
+		if err := tx.putRecovery(r, was[audit.Subject{Kind: "recovery", ID: r.ID}]); err != nil {
+			return err
+		}
+	}
 	return tx.Append(cause, c.Events...)
 }
 

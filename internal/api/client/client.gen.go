@@ -212,6 +212,24 @@ func (e ProposalState) Valid() bool {
 	}
 }
 
+// Defines values for RecoveryState.
+const (
+	RecoveryStateRecovering RecoveryState = "recovering"
+	RecoveryStateReleased   RecoveryState = "released"
+)
+
+// Valid indicates whether the value is a known member of the RecoveryState enum.
+func (e RecoveryState) Valid() bool {
+	switch e {
+	case RecoveryStateRecovering:
+		return true
+	case RecoveryStateReleased:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReviewState.
 const (
 	ReviewStateDone ReviewState = "done"
@@ -905,6 +923,38 @@ type ProposeBody struct {
 	Files []RuleFile `json:"files"`
 }
 
+// Recovery defines model for Recovery.
+type Recovery struct {
+	At time.Time `json:"at"`
+
+	// Cancelled Grants that were not active yet, and grants of sessions
+	Cancelled int64 `json:"cancelled"`
+
+	// Epoch From the release on
+	Epoch *int64 `json:"epoch,omitempty"`
+
+	// Events Place of the newest event that the database had
+	Events int64 `json:"events"`
+
+	// EventsThere And of the newest that the second place knew of
+	EventsThere int64      `json:"eventsThere"`
+	Id          string     `json:"id"`
+	ReleasedAt  *time.Time `json:"releasedAt,omitempty"`
+
+	// ReleasedBy It takes two administrators
+	ReleasedBy []string      `json:"releasedBy"`
+	State      RecoveryState `json:"state"`
+
+	// TakenOver Grants that the database did not know, or not so far
+	TakenOver int64 `json:"takenOver"`
+
+	// WrittenThereAt When that was written
+	WrittenThereAt time.Time `json:"writtenThereAt"`
+}
+
+// RecoveryState defines model for Recovery.State.
+type RecoveryState string
+
 // Request defines model for Request.
 type Request struct {
 	AskedAt time.Time `json:"askedAt"`
@@ -1331,6 +1381,9 @@ type PrepareGroupJSONRequestBody = AskTarget
 // AwayJSONRequestBody defines body for Away for application/json ContentType.
 type AwayJSONRequestBody = AwayBody
 
+// ReleaseRecoveryJSONRequestBody defines body for ReleaseRecovery for application/json ContentType.
+type ReleaseRecoveryJSONRequestBody = CommentBody
+
 // AskJSONRequestBody defines body for Ask for application/json ContentType.
 type AskJSONRequestBody = AskBody
 
@@ -1610,6 +1663,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/me/back (the `Back` operationId).
 	Back(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseRecoveryWithBody Let starts go on after a restore; it takes two administrators
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/recovery/release (the `ReleaseRecovery` operationId).
+	ReleaseRecoveryWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseRecovery Let starts go on after a restore; it takes two administrators
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/recovery/release (the `ReleaseRecovery` operationId).
+	ReleaseRecovery(ctx context.Context, body ReleaseRecoveryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListRequests Your newest requests
 	//
@@ -2274,6 +2341,40 @@ func (c *Client) Away(ctx context.Context, body AwayJSONRequestBody, reqEditors 
 // Corresponds with POST /v1/me/back (the `Back` operationId).
 func (c *Client) Back(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewBackRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseRecoveryWithBody Let starts go on after a restore; it takes two administrators
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/recovery/release (the `ReleaseRecovery` operationId).
+func (c *Client) ReleaseRecoveryWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseRecoveryRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReleaseRecovery Let starts go on after a restore; it takes two administrators
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/recovery/release (the `ReleaseRecovery` operationId).
+func (c *Client) ReleaseRecovery(ctx context.Context, body ReleaseRecoveryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseRecoveryRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3735,6 +3836,46 @@ func NewBackRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewReleaseRecoveryRequest calls the generic ReleaseRecovery builder with application/json body
+func NewReleaseRecoveryRequest(server string, body ReleaseRecoveryJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReleaseRecoveryRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewReleaseRecoveryRequestWithBody constructs an http.Request for the ReleaseRecovery method, with any body, and a specified content type
+func NewReleaseRecoveryRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/recovery/release")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListRequestsRequest constructs an http.Request for the ListRequests method
 func NewListRequestsRequest(server string, params *ListRequestsParams) (*http.Request, error) {
 	var err error
@@ -5066,6 +5207,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/me/back (the `Back` operationId).
 	BackWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*BackResponse, error)
+
+	// ReleaseRecoveryWithBodyWithResponse Let starts go on after a restore; it takes two administrators
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recovery/release (the `ReleaseRecovery` operationId).
+	ReleaseRecoveryWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseRecoveryResponse, error)
+
+	// ReleaseRecoveryWithResponse Let starts go on after a restore; it takes two administrators
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/recovery/release (the `ReleaseRecovery` operationId).
+	ReleaseRecoveryWithResponse(ctx context.Context, body ReleaseRecoveryJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseRecoveryResponse, error)
 
 	// ListRequestsWithResponse Your newest requests
 	//
@@ -7889,6 +8044,124 @@ func (r BackResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r BackResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReleaseRecoveryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Recovery
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *Problem
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Problem
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *Problem
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *Problem
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Problem
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReleaseRecoveryResponse) GetJSON200() *Recovery {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON400() *Problem {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON401() *Problem {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON404() *Problem {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON413() *Problem {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON415() *Problem {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON429() *Problem {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON500() *Problem {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReleaseRecoveryResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReleaseRecoveryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReleaseRecoveryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReleaseRecoveryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReleaseRecoveryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10868,6 +11141,32 @@ func (c *ClientWithResponses) BackWithResponse(ctx context.Context, reqEditors .
 	return ParseBackResponse(rsp)
 }
 
+// ReleaseRecoveryWithBodyWithResponse Let starts go on after a restore; it takes two administrators
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recovery/release (the `ReleaseRecovery` operationId).
+func (c *ClientWithResponses) ReleaseRecoveryWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReleaseRecoveryResponse, error) {
+	rsp, err := c.ReleaseRecoveryWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseRecoveryResponse(rsp)
+}
+
+// ReleaseRecoveryWithResponse Let starts go on after a restore; it takes two administrators
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/recovery/release (the `ReleaseRecovery` operationId).
+func (c *ClientWithResponses) ReleaseRecoveryWithResponse(ctx context.Context, body ReleaseRecoveryJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseRecoveryResponse, error) {
+	rsp, err := c.ReleaseRecovery(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReleaseRecoveryResponse(rsp)
+}
+
 // ListRequestsWithResponse Your newest requests
 //
 // Returns a wrapper object for the known response body format(s).
@@ -13476,6 +13775,109 @@ func ParseBackResponse(rsp *http.Response) (*BackResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest DoneOutputBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReleaseRecoveryResponse parses an HTTP response from a ReleaseRecoveryWithResponse call
+func ParseReleaseRecoveryResponse(rsp *http.Response) (*ReleaseRecoveryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReleaseRecoveryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Recovery
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

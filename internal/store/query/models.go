@@ -101,6 +101,14 @@ type MirrorItem struct {
 	Body string
 }
 
+type Recovery struct {
+	ID      string
+	Version int64
+	State   string
+	At      int64
+	Body    string
+}
+
 type Reply struct {
 	Person  string
 	Key     string
