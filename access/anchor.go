@@ -30,11 +30,8 @@ func (g LentGroup) Description() string {
 	return GroupDescription(g.Target.Target)
 }
 
-// Keeps reports whether an assignment to a group of this name in an account gives nobody standing access by itself: the group
-// lends by membership, or it is an anchor without members.
-func Keeps(account org.AccountID, group string, members int) bool {
-	if strings.HasPrefix(group, AnchorName(account, "")) {
-		return members == 0
-	}
-	return strings.HasPrefix(group, GroupName(account, ""))
+// Keeps reports whether an assignment of a permission set in an account to a group of this name gives nobody standing access
+// by itself: the group lends by membership, or it is an anchor without members.
+func Keeps(account org.AccountID, set, group string, members int) bool {
+	return group == GroupName(account, set) || group == AnchorName(account, set) && members == 0
 }

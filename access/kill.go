@@ -186,8 +186,12 @@ func (k Kill) turn(command killCommand, by audit.Actor, now time.Time, d detail,
 // Open reports whether the policy may still have to do with the kill.
 func (k Kill) Open() bool { return k.State != KillExpired }
 
-// Same reports whether the two kills are about the same sessions, as far as is known: neither removal was confirmed.
+// Same reports whether another kill is about the same sessions, as far as is known: neither removal was confirmed, and the
+// other waits for every grant that this one waits for.
 func (k Kill) Same(o Kill) bool {
+	if slices.ContainsFunc(k.Grants, func(id string) bool { return !slices.Contains(o.Grants, id) }) {
+		return false
+	}
 	return k.Open() && o.Open() && k.Before.IsZero() && o.Before.IsZero() && k.key() == o.key()
 }
 

@@ -123,8 +123,9 @@ func (e entry) wanted() (at time.Time) {
 
 // RenderKills writes the policy that kills want at a time, in at most size characters less [KillReserve]: a statement for each
 // person and role. Where there is not room for all, those of a permission set become one for everybody who uses it, the set
-// with the most of them first; and where that is not enough, what was wanted first is left out. The same kills make the same
-// text, whatever their order.
+// with the most of them first; and where that is not enough, what was wanted first is left out, kills of all that a person is
+// signed in to last. What people wanted for themselves is left out before anything else becomes less: nobody pushes another's
+// kill out of the policy by ending grants of their own. The same kills make the same text, whatever their order.
 func RenderKills(kills []Kill, size int, now time.Time) KillPolicy {
 	own := map[killKey]entry{}
 	for _, k := range slices.SortedFunc(slices.Values(kills), func(a, b Kill) int { return strings.Compare(a.ID, b.ID) }) {
@@ -139,7 +140,7 @@ func RenderKills(kills []Kill, size int, now time.Time) KillPolicy {
 		e.kills = append(e.kills, k)
 		own[key] = e
 	}
-	entries := slices.SortedFunc(maps.Values(own), compareEntries)
+	entries := withoutOwn(slices.SortedFunc(maps.Values(own), compareEntries), size)
 	for length(entries) > size-KillReserve {
 		folded, more := fold(entries)
 		if !more {
@@ -154,7 +155,7 @@ func RenderKills(kills []Kill, size int, now time.Time) KillPolicy {
 		}
 	}
 	for length(entries) > size-KillReserve && len(entries) > 0 {
-		oldest := slices.MinFunc(entries, func(a, b entry) int { return cmp.Or(a.wanted().Compare(b.wanted()), compareEntries(a, b)) })
+		oldest := slices.MinFunc(entries, leftOutFirst)
 		entries = slices.DeleteFunc(entries, func(e entry) bool { return e.killKey == oldest.killKey })
 	}
 	for _, e := range entries {
@@ -166,6 +167,35 @@ func RenderKills(kills []Kill, size int, now time.Time) KillPolicy {
 		}
 	}
 	return KillPolicy{policyText(entries), covers}
+}
+
+// withoutOwn leaves out what people wanted for themselves, the first first, as far as there is not room.
+func withoutOwn(entries []entry, size int) []entry {
+	for length(entries) > size-KillReserve {
+		var own []entry
+		for _, e := range entries {
+			if !slices.ContainsFunc(e.kills, func(k Kill) bool { return k.By.ID != string(k.Person.ID) }) {
+				own = append(own, e)
+			}
+		}
+		if len(own) == 0 {
+			break
+		}
+		first := slices.MinFunc(own, leftOutFirst)
+		entries = slices.DeleteFunc(entries, func(e entry) bool { return e.killKey == first.killKey })
+	}
+	return entries
+}
+
+// leftOutFirst is the order in which entries are left out.
+func leftOutFirst(a, b entry) int {
+	whole := func(e entry) int {
+		if e.set == "" && e.person != "" {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(whole(a), whole(b)), a.wanted().Compare(b.wanted()), compareEntries(a, b))
 }
 
 func compareEntries(a, b entry) int {

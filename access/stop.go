@@ -143,7 +143,7 @@ func (s Stop) Sweep(grants []Grant, done bool, now time.Time) (Change, error) {
 		if !s.Reaches(g, now) {
 			continue
 		}
-		more, err := g.EndIt(s.By, s.ID+": "+s.Why, now)
+		more, err := g.EndIt(s.By, shortened(s.ID+": "+s.Why), now)
 		if err != nil {
 			return Change{}, err
 		}
@@ -157,6 +157,14 @@ func (s Stop) Sweep(grants []Grant, done bool, now time.Time) (Change, error) {
 	return c.And(more), err
 }
 
+// shortened cuts a text to what a reason may have.
+func shortened(text string) string {
+	if runes := []rune(text); len(runes) > MaxText {
+		return string(runes[:MaxText-1]) + "…"
+	}
+	return text
+}
+
 // Lift lets starts go on before the stop's time. What it ended stays ended.
 func (s Stop) Lift(by Named, why string, now time.Time) (Change, error) {
 	if err := checkText("the reason", why); err != nil {
@@ -165,6 +173,8 @@ func (s Stop) Lift(by Named, why string, now time.Time) (Change, error) {
 	switch {
 	case s.State == StopLifted:
 		return Change{}, problem(ErrOver, "%s was lifted by %s at %s", s.ID, s.Lifted.By.Name, s.Lifted.At.Format(time.RFC3339))
+	case s.Reach.Person.ID == by.ID && s.By.ID != string(by.ID):
+		return Change{}, problem(ErrRefused, "%s is about you, and %s made it", s.ID, s.By.Name).hint("somebody else may lift it")
 	case s.State == StopEnding:
 		return Change{}, problem(ErrOver, "%s has not told everything that it reaches to end yet", s.ID).hint("lift it when it has; `sparekey stops` shows that")
 	case !s.Holds(now):

@@ -149,7 +149,7 @@ func (b *Broker) killPerson(tx *store.Tx, p access.Named, by audit.Actor, why st
 	if err != nil {
 		return access.Change{}, Killed{}, err
 	}
-	of = slices.DeleteFunc(of, func(g access.Grant) bool { return !g.Live() || g.State == access.Waiting })
+	of = slices.DeleteFunc(of, func(g access.Grant) bool { return !g.Live() })
 	c, err := access.WantPersonKill(b.newID("kill"), p, of, by, why, b.Now())
 	if err != nil {
 		return c, Killed{}, err
@@ -276,6 +276,8 @@ func (b *Broker) writeKills(ctx context.Context, text string) error {
 	if access.SamePolicy(has, text) {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, b.CallTimeout) // from before the lease: who was paused writes nothing any more
+	defer cancel()
 	if held, err := b.takeKillLease(ctx); err != nil || !held {
 		return errors.Join(errKillLease, err)
 	}

@@ -31,6 +31,8 @@ type Enforcement struct {
 const (
 	confirmEvery = 10 * time.Minute // each target of a live grant
 	scanEvery    = time.Hour        // each account, where the pace allows that
+	enforceAfter = 10 * time.Minute // from the first look that found something to one that may take it away
+	removalTakes = 2 * time.Minute  // for so long nothing starts that a removal under way would take with it
 	remembered   = 30 * 24 * time.Hour
 )
 
@@ -111,7 +113,7 @@ func (b *Broker) confirmLive(ctx context.Context, givens Givens) error {
 // scanned keeps what a look found: at a whole account, or at one of its permission sets.
 func (b *Broker) scanned(ctx context.Context, account org.AccountID, only *org.Target, listed []org.Assignment) error {
 	ctx = audit.By(ctx, "reconciler")
-	var found, news, gone []access.Finding
+	var found, news, gone, again []access.Finding
 	err := b.Store.Update(ctx, func(tx *store.Tx) error {
 		now := b.Now()
 		before, err := tx.Scan(account)
@@ -129,6 +131,7 @@ func (b *Broker) scanned(ctx context.Context, account org.AccountID, only *org.T
 		elsewhere := func(t org.Target) bool { return only != nil && t != *only }
 		grants = slices.DeleteFunc(grants, func(g access.Grant) bool { return elsewhere(g.Target.Target) })
 		found = access.Reconcile(listed, grants, lent, before.Found, now)
+		again = slices.DeleteFunc(slices.Clone(found), func(f access.Finding) bool { return now.Sub(f.Since) < enforceAfter })
 		at := now
 		if only != nil {
 			at = before.At
@@ -152,7 +155,7 @@ func (b *Broker) scanned(ctx context.Context, account org.AccountID, only *org.T
 			b.Log.Error("what AWS gives is not what Sparekey gave", "finding", string(f.Kind), "grant", f.Grant, "account", string(account), "principal", f.Assignment.Principal)
 		}
 	}
-	return b.enforce(ctx, found)
+	return b.enforce(ctx, again)
 }
 
 // lentIn says which groups are Sparekey's own. Who is in them is their business who look after memberships.
@@ -163,8 +166,11 @@ func (b *Broker) lentIn(tx *store.Tx) (func(org.GroupID) bool, error) {
 	}
 	keep, err := tx.Anchors()
 	ours := map[org.GroupID]bool{}
-	for _, g := range append(lend, keep...) {
+	for _, g := range lend {
 		ours[g.Group] = true
+	}
+	for _, g := range keep { // with somebody in it, it is a way in that no grant has
+		ours[g.Group] = len(b.rules().Organization().Members(g.Group)) == 0
 	}
 	return func(id org.GroupID) bool { return ours[id] }, err
 }
@@ -199,12 +205,11 @@ func (b *Broker) finding(kind string, f access.Finding, now time.Time, more map[
 	}
 }
 
-// enforce takes away what was found before and is found again, where the operator chose that.
-func (b *Broker) enforce(ctx context.Context, found []access.Finding) error {
+// enforce takes away what this look and one some time before it found, where the operator chose that.
+func (b *Broker) enforce(ctx context.Context, again []access.Finding) error {
 	var failed []error
-	for _, f := range found {
-		chosen := f.Kind == access.Orphaned && b.Enforce.Orphaned || f.Kind == access.Foreign && f.Direct() && b.Enforce.People && b.lends(f.Assignment.Target)
-		if chosen && f.Since.Before(b.Now().Truncate(time.Millisecond)) {
+	for _, f := range again {
+		if f.Kind == access.Orphaned && b.Enforce.Orphaned || f.Kind == access.Foreign && f.Direct() && b.Enforce.People && b.lends(f.Assignment.Target) {
 			failed = append(failed, b.takeAway(ctx, f))
 		}
 	}
@@ -215,17 +220,16 @@ func (b *Broker) enforce(ctx context.Context, found []access.Finding) error {
 func (b *Broker) lends(t org.Target) bool { return b.rules().Lends(t) }
 
 // takeAway asks AWS to take an assignment away that no grant has. It is recorded before AWS is asked; whether it is gone, the
-// next look shows.
+// next look shows. Its lease on the access is nobody's in this process, and is left to run out: AWS works on for a while, and
+// what starts meanwhile would be taken away with it. A process that was paused in between asks for nothing any more.
 func (b *Broker) takeAway(ctx context.Context, f access.Finding) error {
+	call, cancel := context.WithTimeout(ctx, b.CallTimeout) // from before the lease
+	defer cancel()
 	k := access.Key{Way: access.Assignment, Person: org.PersonID(f.Assignment.Principal), Target: f.Assignment.Target}
-	if held, err := b.lease(ctx, k); err != nil || !held {
+	now := b.Now()
+	if _, held, err := b.Store.TakeLease(ctx, leaseName(k), b.holder+" takes away", now, now.Add(removalTakes)); err != nil || !held {
 		return err
 	}
-	defer func() {
-		if err := b.Store.DropLease(context.WithoutCancel(ctx), leaseName(k), b.holder); err != nil {
-			b.Log.Error("a lease could not be given back", "error", err)
-		}
-	}()
 	needed := false
 	err := b.Store.Update(ctx, func(tx *store.Tx) error {
 		grants, err := tx.GrantsOfKey(k)
@@ -235,10 +239,8 @@ func (b *Broker) takeAway(ctx context.Context, f access.Finding) error {
 		return tx.Append(audit.From(ctx), b.finding("drift.removing", f, b.Now(), nil))
 	})
 	if err != nil || needed {
-		return err
+		return errors.Join(err, b.Store.DropLease(ctx, leaseName(k), b.holder+" takes away"))
 	}
-	call, cancel := context.WithTimeout(ctx, b.CallTimeout)
-	defer cancel()
 	if _, err := b.Ways[access.Assignment].Delete(call, k); err != nil && !errors.Is(err, access.ErrMissing) {
 		b.Log.Error("what no grant has could not be taken away; it is tried again", "account", string(k.Account), "person", string(k.Person), "error", err)
 		return b.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {

@@ -207,8 +207,12 @@ func (b *Broker) stop(ctx context.Context, by org.Person, r access.Reach, w Butt
 	}
 	stop := c.Stops[0]
 	b.Log.Warn("everything within reach is stopped", "stop", stop.ID, "reach", r.String(), "by", by.User, "why", w.Why)
-	stop, err = b.sweep(ctx, stop, sweptAtOnce)
-	return stop, killed, err
+	swept, err := b.sweep(ctx, stop, sweptAtOnce)
+	if err != nil { // it is made, and gone on with in the background
+		b.Log.Error("not everything within reach of a stop was told to end yet; it is tried again", "stop", stop.ID, "error", err)
+		return stop, killed, nil
+	}
+	return swept, killed, nil
 }
 
 // sweep tells grants that a stop reaches to end, at most so many.

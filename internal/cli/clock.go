@@ -18,7 +18,10 @@ func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) 
 
 // databaseClock is PostgreSQL's clock, by which all replicas say what is due (design rule 11). In between it goes as the
 // machine's does.
-type databaseClock struct{ offset atomic.Int64 }
+type databaseClock struct {
+	offset atomic.Int64
+	asked  bool // and answered at least once; only whoever asks looks
+}
 
 // Now implements [jobs.Clock].
 func (c *databaseClock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
@@ -28,7 +31,7 @@ func (c *databaseClock) After(d time.Duration) <-chan time.Time { return time.Af
 
 const (
 	clockEvery  = 10 * time.Second
-	clockMargin = time.Second // by how much the machine's clock may differ before the log says so
+	clockMargin = time.Second // by how much the machine's clock may differ before the log says so, and the database's may go back
 )
 
 // ask looks how far the database's clock is from the machine's. While the database does not answer, what was known holds.
@@ -40,7 +43,13 @@ func (c *databaseClock) ask(ctx context.Context, s *store.Store, log *slog.Logge
 		}
 		return
 	}
-	was := time.Duration(c.offset.Swap(int64(off)))
+	was := time.Duration(c.offset.Load())
+	if c.asked && was-off > clockMargin {
+		log.Error("the database's clock has gone back, and is not followed: what ends would end later; if it was wrong before, start this server anew", "by", (was - off).Round(time.Millisecond))
+		return
+	}
+	c.asked = true
+	c.offset.Store(int64(off))
 	if off.Abs() > clockMargin && (was-off).Abs() > clockMargin {
 		log.Warn("this machine's clock differs from the database's, by which everything is due", "databaseIsAheadBy", off.Round(time.Millisecond))
 	}

@@ -106,7 +106,8 @@ func lent(o org.Organization) func(org.Assignment) bool {
 		names[string(g.ID)] = g.Name
 	}
 	return func(s org.Assignment) bool {
-		return s.Kind == org.GroupOfAWS && access.Keeps(s.Account, names[s.Principal], len(m.Members(org.GroupID(s.Principal))))
+		set, known := m.PermissionSet(s.PermissionSet)
+		return known && s.Kind == org.GroupOfAWS && access.Keeps(s.Account, set.Name, names[s.Principal], len(m.Members(org.GroupID(s.Principal))))
 	}
 }
 
