@@ -52,10 +52,10 @@ type lane struct {
 	begin     func(work func()) // runs what is carried beside the lane
 	until     time.Time         // of our lease; zero: somebody else has the lane
 	epoch     int64             // of our lease: another one follows on somebody else's
-	foreign   int       // operations that AWS has under way and that no grant accounts for
-	counted   time.Time // when they were counted
-	throttles int64     // of which we have slowed down
-	slowed    time.Time // when we did, or eased since
+	foreign   int               // operations that AWS has under way and that no grant accounts for
+	counted   time.Time         // when they were counted
+	throttles int64             // of which we have slowed down
+	slowed    time.Time         // when we did, or eased since
 
 	done     chan carried
 	carrying map[string]access.Grant // by id: what is being carried, as it was
