@@ -10,6 +10,7 @@ import (
 
 	"sparekey/access"
 	"sparekey/internal/broker"
+	"sparekey/internal/rig"
 	"sparekey/internal/sandbox"
 	"sparekey/org"
 )
@@ -106,4 +107,12 @@ func (s *schedule) replicasChange() {
 		s.replicas[i] = nil
 	}
 	s.work()
+}
+
+func stories(all []access.Grant) string {
+	var b strings.Builder
+	for _, g := range all {
+		fmt.Fprintln(&b, rig.Story(g))
+	}
+	return b.String()
 }

@@ -400,14 +400,6 @@ func (s *schedule) watchGrant(g, was access.Grant, there bool, now time.Time) {
 	}
 }
 
-func stories(all []access.Grant) string {
-	var b strings.Builder
-	for _, g := range all {
-		fmt.Fprintln(&b, rig.Story(g))
-	}
-	return b.String()
-}
-
 func (s *schedule) run() {
 	s.clear()
 	s.Sandboxed(sandbox.Behaviour{}, s.Rig.Foreign()[2:]...)
