@@ -4,6 +4,7 @@ export CGO_ENABLED ?= 0
 TESTFLAGS ?=
 FUZZTIME ?= 20s
 CHECKS ?= 5000
+SEEDS ?= 1000
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 EXHAUSTIVE := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
@@ -48,9 +49,11 @@ fuzz:
 		done; \
 	done
 
-# Arbitrary schedules of people, faults of AWS, crashes and time against the promises that grants make.
+# Arbitrary schedules of people, faults of AWS, crashes and time against the promises that grants make: CHECKS of the lifecycle
+# alone, SEEDS of replicas over a real store, on each engine.
 faults:
 	$(GO) test ./access -run TestGrantsKeepTheirPromises -rapid.checks=$(CHECKS) -rapid.steps=60
+	$(GO) test ./internal/jobs -run TestSchedules -rapid.checks=$(SEEDS) -timeout 0
 
 # Generated files: the drawings in the docs, the schema of rules, the OpenAPI document and its client, the queries.
 generate:

@@ -51,6 +51,8 @@ type Promises interface {
 	Promise(tx *store.Tx, promises []access.Promise) error
 	// Wake says that grants have changed, so that what is due is looked for now.
 	Wake()
+	// Holds reports whether the lane is still this process's: nobody else changes grants in AWS.
+	Holds() bool
 }
 
 // Roles are the people who may do more than ask and approve. They are part of the configuration.
@@ -173,6 +175,7 @@ type nobody struct{}
 
 func (nobody) Promise(*store.Tx, []access.Promise) error { return nil }
 func (nobody) Wake()                                     {}
+func (nobody) Holds() bool                               { return true }
 
 // Keep says who keeps promises from now on. It is called once, before anything else.
 func (b *Broker) Keep(p Promises) { b.promises = p }

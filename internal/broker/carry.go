@@ -70,6 +70,15 @@ func (b *Broker) lease(ctx context.Context, k access.Key) (bool, error) {
 	return ok, err
 }
 
+// may reports whether AWS may be called now to change the access: the lane is still ours, and so is the access. A process that
+// was stopped in the middle of a task finds that another has gone on, and leaves the grant to it.
+func (c carrier) may(ctx context.Context) (bool, error) {
+	if !c.promises.Holds() {
+		return false, nil
+	}
+	return c.lease(ctx, c.g.Key())
+}
+
 // carrier does one task of one grant, as it was when it was read.
 type carrier struct {
 	*Broker
@@ -306,7 +315,7 @@ func (c carrier) createsIfLeftover(ctx context.Context, assigned bool) ([]access
 
 // create calls AWS for a grant whose intent is recorded, and records the answer, whatever became of the grant meanwhile.
 func (c carrier) create(ctx context.Context) error {
-	if held, err := c.lease(ctx, c.g.Key()); err != nil || !held {
+	if may, err := c.may(ctx); err != nil || !may {
 		return err
 	}
 	op, answer := call(ctx, c, func(ctx context.Context) (access.Seen, error) { return c.way.Create(ctx, c.g.Key()) })
@@ -379,7 +388,7 @@ func (c carrier) remove(ctx context.Context) error {
 	if err != nil || !must {
 		return err
 	}
-	if held, err := c.lease(ctx, c.g.Key()); err != nil || !held {
+	if may, err := c.may(ctx); err != nil || !may {
 		return err
 	}
 	op, answer := call(ctx, c, func(ctx context.Context) (access.Seen, error) { return c.way.Delete(ctx, c.g.Key()) })

@@ -91,6 +91,9 @@ func (k *Keeper) Promise(tx *store.Tx, promises []access.Promise) error {
 // Wake makes the lane look at once.
 func (k *Keeper) Wake() { k.lane.Wake() }
 
+// Holds reports whether the lane is this process's, as the broker asks right before it changes something in AWS.
+func (k *Keeper) Holds() bool { return k.lane.holds() }
+
 // Run keeps promises until the context ends, and then finishes what it has begun.
 func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.river.start(context.WithoutCancel(ctx)); err != nil {

@@ -285,12 +285,12 @@ func TestAPromisedKillIsSent(t *testing.T) {
 			t.Parallel()
 			r := rig.NewAt(t, time.Now(), address(t), sandbox.Behaviour{})
 			r.Kills("Sandbox")
+			id := r.Ask("dana", "play ReadOnly").Lines[0].Grant
+			r.Become(id, access.Active, time.Minute)
 			k, err := New(r.Broker, r.Store, r.Clock, slog.New(slog.NewTextHandler(r.Log, nil)), "one", Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			id := r.Ask("dana", "play ReadOnly").Lines[0].Grant
-			r.Become(id, access.Active, time.Minute)
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- k.Run(ctx) }()

@@ -49,11 +49,13 @@ type lane struct {
 	holder string
 	wake   chan struct{}
 
-	epoch     int64     // of our lease: another one follows on somebody else's
-	foreign   int       // operations that AWS has under way and that no grant accounts for
-	counted   time.Time // when they were counted
-	throttles int64     // of which we have slowed down
-	slowed    time.Time // when we did, or eased since
+	begin     func(work func()) // runs what is carried beside the lane
+	until     time.Time         // of our lease; zero: somebody else has the lane
+	epoch     int64             // of our lease: another one follows on somebody else's
+	foreign   int               // operations that AWS has under way and that no grant accounts for
+	counted   time.Time         // when they were counted
+	throttles int64             // of which we have slowed down
+	slowed    time.Time         // when we did, or eased since
 
 	done     chan carried
 	carrying map[string]access.Grant // by id: what is being carried, as it was
@@ -78,7 +80,7 @@ func newLane(b *broker.Broker, s *store.Store, c Clock, log *slog.Logger, l Limi
 	}
 	return &lane{
 		broker: b, store: s, clock: c, log: log, limits: l, holder: holder, pace: rate.NewLimiter(rate.Limit(l.CallsPerSecond), int(l.CallsPerSecond)+callsOfATask),
-		wake: make(chan struct{}, 1), done: make(chan carried, parallel), carrying: map[string]access.Grant{}, notUntil: map[string]time.Time{},
+		wake: make(chan struct{}, 1), begin: func(work func()) { go work() }, done: make(chan carried, parallel), carrying: map[string]access.Grant{}, notUntil: map[string]time.Time{},
 	}
 }
 
@@ -92,22 +94,9 @@ func (l *lane) Wake() {
 
 // run drives the lane until the context ends, and then waits for what is being carried.
 func (l *lane) run(ctx context.Context) {
-	var until time.Time // of our lease
 	for ctx.Err() == nil {
-		if now := l.clock.Now(); !now.Before(until.Add(-laneLease + laneRenewal)) {
-			epoch, held, err := l.store.TakeLease(ctx, "lane", l.holder, now, now.Add(laneLease))
-			if err != nil && ctx.Err() == nil {
-				l.log.Error("the lane's lease could not be taken", "error", err)
-			}
-			if until = now.Add(laneLease); err != nil || !held {
-				until = time.Time{}
-			} else if epoch != l.epoch {
-				l.epoch, l.counted = epoch, time.Time{} // whoever had it may have died with operations under way
-			}
-		}
 		wait := lookEvery
-		l.hold(until)
-		if !until.IsZero() {
+		if l.renew(ctx) {
 			l.adapt()
 			wait = l.turn(ctx)
 		}
@@ -120,6 +109,30 @@ func (l *lane) run(ctx context.Context) {
 	if err := l.store.DropLease(context.WithoutCancel(ctx), "lane", l.holder); err != nil {
 		l.log.Error("the lane's lease could not be given back", "error", err)
 	}
+}
+
+// renew takes the lane's lease, or keeps it, and reports whether the lane is ours.
+func (l *lane) renew(ctx context.Context) bool {
+	if now := l.clock.Now(); !now.Before(l.until.Add(-laneLease + laneRenewal)) {
+		epoch, held, err := l.store.TakeLease(ctx, "lane", l.holder, now, now.Add(laneLease))
+		if err != nil && ctx.Err() == nil {
+			l.log.Error("the lane's lease could not be taken", "error", err)
+		}
+		if l.until = now.Add(laneLease); err != nil || !held {
+			l.until = time.Time{}
+		} else if epoch != l.epoch {
+			l.epoch, l.counted = epoch, time.Time{} // whoever had it may have died with operations under way
+		}
+	}
+	l.hold(l.until)
+	return !l.until.IsZero()
+}
+
+// holds reports whether the lane is still ours. It may be called by any goroutine: a process that was stopped for a while, as
+// a machine that is moved stops its processes, goes on in the middle of what it carried, when another has the lane.
+func (l *lane) holds() bool {
+	u := l.use.Load()
+	return u != nil && l.clock.Now().Before(u.Until)
 }
 
 // rest waits until something is done, changed or due.
@@ -220,7 +233,7 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 
 func (l *lane) carry(ctx context.Context, g access.Grant) {
 	l.carrying[g.ID] = g
-	go func() {
+	l.begin(func() {
 		c := carried{id: g.ID}
 		if c.err = l.pace.WaitN(ctx, callsOf(g.Task(l.clock.Now()))); c.err == nil {
 			c.wait, c.err = l.broker.Carry(ctx, g.ID)
@@ -229,7 +242,7 @@ func (l *lane) carry(ctx context.Context, g access.Grant) {
 			c.err = nil // the end of the program is no trouble of the grant
 		}
 		l.done <- c
-	}()
+	})
 }
 
 // callsOf is how many calls a task makes at most that count against Identity Center's quota.
