@@ -76,9 +76,10 @@ func (s *schedule) extend() {
 
 func (s *schedule) stopIt() {
 	scopes := []broker.Scope{{Everything: true}, {Person: "dana"}, {Account: "play"}, {PermissionSet: "ReadOnly"}, {Rule: "play"}, {Person: "eli", Account: "play"}}
-	stop, _, err := s.some().Stop(s.As("amy"), rapid.SampledFrom(scopes).Draw(s.t, "scope"), "stolen", time.Duration(rapid.SampledFrom([]int{0, 5}).Draw(s.t, "holds"))*time.Minute)
+	holds := time.Duration(rapid.SampledFrom([]int{0, 5}).Draw(s.t, "holds")) * time.Minute
+	done, err := s.some().Stop(s.As("amy"), broker.Button{Scope: rapid.SampledFrom(scopes).Draw(s.t, "scope"), Why: "stolen", Holds: holds})
 	if err == nil && rapid.Bool().Draw(s.t, "lifted") {
-		_, err = s.some().LiftStop(s.As("amy"), stop.ID, "mended")
+		_, err = s.some().LiftStop(s.As("amy"), done.Stop.ID, "mended")
 	}
 	s.said(err)
 }
