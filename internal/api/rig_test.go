@@ -243,11 +243,18 @@ func (r *rig) assemble(o org.Organization, endpoint string) {
 		Roles:     broker.Roles{Administrators: group("admins"), Auditors: group("auditors")}, Now: r.clock.Now, Random: rand.Reader, Log: log,
 	})
 	r.must(err)
-	_, err = jobs.New(r.broker, r.store, r.clock, log, "test", jobs.Options{}) // keeps promises; does not run
+	k, err := jobs.New(r.broker, r.store, r.clock, log, "test", jobs.Options{}) // keeps promises; does not run
 	r.must(err)
+	r.broker.Keep(lanes{k})
 	r.must(r.broker.Begin(audit.By(r.Context(), "test"), []rules.File{{Name: "rules.yaml", Text: []byte(book)}}, nil))
 	r.server = New(r.broker, r.hand(o), log, "test")
 }
+
+// lanes is a keeper whose lane the test is.
+type lanes struct{ *jobs.Keeper }
+
+// Holds implements broker.Promises.
+func (lanes) Holds() bool { return true }
 
 // hand gives everybody a token.
 func (r *rig) hand(o org.Organization) []Token {
