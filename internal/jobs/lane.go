@@ -49,7 +49,7 @@ type lane struct {
 	holder string
 	wake   chan struct{}
 
-	begin     func(work func()) // runs what is carried beside the lane
+	begin     func(work func()) // runs what is carried; nil: beside the lane
 	until     time.Time         // of our lease; zero: somebody else has the lane
 	epoch     int64             // of our lease: another one follows on somebody else's
 	foreign   int               // operations that AWS has under way and that no grant accounts for
@@ -80,7 +80,7 @@ func newLane(b *broker.Broker, s *store.Store, c Clock, log *slog.Logger, l Limi
 	}
 	return &lane{
 		broker: b, store: s, clock: c, log: log, limits: l, holder: holder, pace: rate.NewLimiter(rate.Limit(l.CallsPerSecond), int(l.CallsPerSecond)+callsOfATask),
-		wake: make(chan struct{}, 1), begin: func(work func()) { go work() }, done: make(chan carried, parallel), carrying: map[string]access.Grant{}, notUntil: map[string]time.Time{},
+		wake: make(chan struct{}, 1), done: make(chan carried, parallel), carrying: map[string]access.Grant{}, notUntil: map[string]time.Time{},
 	}
 }
 
@@ -233,7 +233,7 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 
 func (l *lane) carry(ctx context.Context, g access.Grant) {
 	l.carrying[g.ID] = g
-	l.begin(func() {
+	work := func() {
 		c := carried{id: g.ID}
 		if c.err = l.pace.WaitN(ctx, callsOf(g.Task(l.clock.Now()))); c.err == nil {
 			c.wait, c.err = l.broker.Carry(ctx, g.ID)
@@ -242,7 +242,12 @@ func (l *lane) carry(ctx context.Context, g access.Grant) {
 			c.err = nil // the end of the program is no trouble of the grant
 		}
 		l.done <- c
-	})
+	}
+	if l.begin != nil {
+		l.begin(work)
+		return
+	}
+	go work()
 }
 
 // callsOf is how many calls a task makes at most that count against Identity Center's quota.
