@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -45,11 +46,11 @@ func (o Owed) End() time.Time {
 	return earliest(o.HardEnd, o.EndsAt)
 }
 
-// LedgerOf is what the live grants owe. Sessions are not in it, since each carries its end; nor is what waits, since nothing of
+// LedgerOf is what live grants owe. Sessions are not in it, since each carries its end; nor is what waits, since nothing of
 // it is in AWS. What has ended is left out once AWS has confirmed that.
-func LedgerOf(live []Grant, epoch, seq int64, management org.AccountID, now time.Time) Ledger {
+func LedgerOf(live iter.Seq[Grant], epoch, seq int64, management org.AccountID, now time.Time) Ledger {
 	l := Ledger{Epoch: epoch, Seq: seq, WrittenAt: moment(now), Management: management, Owed: []Owed{}}
-	for _, g := range live {
+	for g := range live {
 		if g.Live() && g.Way.Leaves() && !g.BegunAt.IsZero() {
 			o := Owed{Grant: g.ID, Key: g.Key(), HardEnd: g.HardEnd, Kept: g.Held == PreExisting}
 			if due := g.EndDue(); !due.Equal(g.HardEnd) {

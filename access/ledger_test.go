@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestALedgerIsWhatLiveGrantsOwe(t *testing.T) {
 	waiting, session, over := Grant{ID: "g-4", State: Waiting, Terms: Terms{Way: Assignment}}, begun, begun
 	session.ID, session.Way = "g-5", Session
 	over.ID, over.State = "g-6", Ended
-	l := LedgerOf([]Grant{begun, active, ending, waiting, session, over}, 1, 7, "m", at)
+	l := LedgerOf(slices.Values([]Grant{begun, active, ending, waiting, session, over}), 1, 7, "m", at)
 	want := Ledger{Epoch: 1, Seq: 7, WrittenAt: at, Management: "m", Owed: []Owed{owed("g-1", "p", time.Hour, time.Minute, true), owed("g-2", "p", time.Hour, 0, false), owed("g-3", "p", time.Hour, 0, false)}}
 	want.Owed[2].EndsAt = at
 	if !reflect.DeepEqual(l, want) {

@@ -133,6 +133,9 @@ func (g Grant) Outstanding() bool {
 	return g.Create != nil && g.Create.Outcome == "" || g.Delete != nil && g.Delete.Outcome == ""
 }
 
+// Urgencies is how many urgencies there are, from 0 on.
+const Urgencies = 3
+
 // Urgency orders what is due: ends before starts before checks (design rule 7).
 func (g Grant) Urgency() int {
 	switch {

@@ -89,8 +89,17 @@ func (b *Broker) WatchTickets(ctx context.Context) error {
 	if b.Tickets == nil || !b.rules().Ready() {
 		return nil
 	}
-	var grants []access.Grant
-	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { grants, err = tx.LiveGrants(); return err }); err != nil {
+	var grants []access.Grant // that have a ticket
+	err := b.Store.View(ctx, func(tx *store.Tx) error {
+		live, failed := alive(tx)
+		for g := range live {
+			if g.Service != "" && g.End == nil && g.State != access.Waiting {
+				grants = append(grants, g)
+			}
+		}
+		return *failed
+	})
+	if err != nil {
 		return err
 	}
 	var down sync.Map // services
@@ -107,9 +116,7 @@ func (b *Broker) WatchTickets(ctx context.Context) error {
 	}
 	go func() {
 		for _, g := range grants {
-			if g.Service != "" && g.End == nil && g.State != access.Waiting {
-				asking <- g
-			}
+			asking <- g
 		}
 		close(asking)
 		all.Wait()

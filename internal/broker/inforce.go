@@ -158,11 +158,11 @@ func (b *Broker) letGo(ctx context.Context, suspect func(org.PersonID) bool) err
 		for _, r := range requests {
 			concerned[r.Requester.ID] = r.Requester
 		}
-		grants, err := tx.LiveGrants()
-		for _, g := range grants {
+		live, failed := alive(tx)
+		for g := range live {
 			concerned[g.Person.ID] = g.Person
 		}
-		return err
+		return *failed
 	})
 	if err != nil {
 		return err
@@ -216,7 +216,7 @@ func (b *Broker) left(ctx context.Context, p org.Person) error {
 		if requests, err = tx.OpenRequests(); err != nil {
 			return err
 		}
-		grants, err = tx.LiveGrants()
+		grants, err = tx.LiveGrantsOf(p.ID)
 		return err
 	})
 	if err != nil {
@@ -229,7 +229,7 @@ func (b *Broker) left(ctx context.Context, p org.Person) error {
 		}
 	}
 	for _, g := range grants {
-		if g.Person.ID == p.ID && g.End == nil {
+		if g.End == nil {
 			failed = append(failed, b.onGrant(ctx, g.ID, func(g access.Grant) (access.Change, error) { return g.EndIt(actor, why, b.Now()) }))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -200,6 +201,22 @@ func (b *Broker) readLedger(ctx context.Context) (l access.Ledger, there bool, e
 	return l, true, nil
 }
 
+// alive goes through the live grants, and leaves the trouble that it met.
+func alive(tx *store.Tx) (iter.Seq[access.Grant], *error) {
+	var failed error
+	return func(yield func(access.Grant) bool) {
+		for g, err := range tx.LiveGrants() {
+			if err != nil {
+				failed = err
+				return
+			}
+			if !yield(g) {
+				return
+			}
+		}
+	}, &failed
+}
+
 // owed is the ledger of this moment. In a recovery there is none: what stands in the second place stays until people have
 // looked at it.
 func (b *Broker) owed(ctx context.Context) (l access.Ledger, err error) {
@@ -216,9 +233,9 @@ func (b *Broker) owed(ctx context.Context) (l access.Ledger, err error) {
 		if err != nil {
 			return err
 		}
-		live, err := tx.LiveGrants()
+		live, failed := alive(tx)
 		l = access.LedgerOf(live, r.EpochNow(), head, b.ManagementAccount(), b.Now())
-		return err
+		return *failed
 	})
 	return l, err
 }

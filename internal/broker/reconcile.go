@@ -75,17 +75,20 @@ func (b *Broker) Reconcile(ctx context.Context) error {
 
 // confirmLive looks at each target where a grant is active, from time to time.
 func (b *Broker) confirmLive(ctx context.Context, givens Givens) error {
-	var live []access.Grant
-	if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { live, err = tx.LiveGrants(); return err }); err != nil {
+	lent := map[org.Target]string{} // by one of the grants
+	err := b.Store.View(ctx, func(tx *store.Tx) error {
+		live, failed := alive(tx)
+		for g := range live {
+			if g.Way == access.Assignment && g.State == access.Active && g.End == nil {
+				lent[g.Target.Target] = g.ID
+			}
+		}
+		return *failed
+	})
+	if err != nil {
 		return err
 	}
-	seen := map[org.Target]bool{}
-	for _, g := range live {
-		t := g.Target.Target
-		if g.Way != access.Assignment || g.State != access.Active || g.End != nil || seen[t] {
-			continue
-		}
-		seen[t] = true
+	for t, grant := range lent {
 		if last, ok := b.confirmed.Load(t); ok && b.Now().Sub(last.(time.Time)) < confirmEvery {
 			continue
 		}
@@ -97,12 +100,12 @@ func (b *Broker) confirmLive(ctx context.Context, givens Givens) error {
 			err = b.scanned(ctx, t.Account, &t, listed)
 		}
 		if err != nil {
-			return fmt.Errorf("confirming %s: %w", g.ID, err)
+			return fmt.Errorf("confirming %s: %w", grant, err)
 		}
 		b.confirmed.Store(t, b.Now())
 	}
 	b.confirmed.Range(func(t, _ any) bool {
-		if !seen[t.(org.Target)] {
+		if lent[t.(org.Target)] == "" {
 			b.confirmed.Delete(t)
 		}
 		return true

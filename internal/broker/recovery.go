@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"sparekey/access"
 	"sparekey/audit"
@@ -22,9 +23,10 @@ func (b *Broker) enterRecovery(ctx context.Context, l access.Ledger) error {
 		if err != nil || !l.Before(was.EpochNow(), head) {
 			return access.Change{}, err
 		}
-		live, err := tx.LiveGrants()
-		if err != nil {
-			return access.Change{}, err
+		some, failed := alive(tx)
+		live := slices.Collect(some)
+		if *failed != nil {
+			return access.Change{}, *failed
 		}
 		_, c, err := access.BeginRecovery(b.newID("recovery"), access.Behind{Was: was, Head: head, Ledger: l, Live: live, Named: b.names, Known: func(id string) (access.Grant, bool, error) {
 			g, err := tx.Grant(id)

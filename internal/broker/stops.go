@@ -31,10 +31,8 @@ func (b *Broker) reach(ctx context.Context, s Scope) (access.Reach, error) {
 		return access.Reach{}, err
 	}
 	r := access.Reach{Rule: s.Rule, Everything: s.Everything}
-	var live []access.Grant
-	if !s.Everything {
-		err = b.Store.View(ctx, func(tx *store.Tx) (err error) { live, err = tx.LiveGrants(); return err })
-	}
+	err = nil
+	live := b.finder(ctx)
 	m := set.Organization()
 	if err == nil && s.Person != "" {
 		r.Person, err = reachedPerson(m, live, s.Person)
@@ -51,19 +49,39 @@ func (b *Broker) reach(ctx context.Context, s Scope) (access.Reach, error) {
 	return r, err
 }
 
-func reachedPerson(m *org.Mirror, live []access.Grant, text string) (access.Named, error) {
+// finder finds the newest live grant that is like something.
+type finder func(like func(access.Grant) bool) (g access.Grant, found bool, err error)
+
+func (b *Broker) finder(ctx context.Context) finder {
+	return func(like func(access.Grant) bool) (g access.Grant, found bool, err error) {
+		err = b.Store.View(ctx, func(tx *store.Tx) error {
+			live, failed := alive(tx)
+			for o := range live {
+				if like(o) {
+					g, found = o, true
+					break
+				}
+			}
+			return *failed
+		})
+		return g, found, err
+	}
+}
+
+func reachedPerson(m *org.Mirror, live finder, text string) (access.Named, error) {
 	if p, ok := m.PersonNamed(text); ok {
 		return access.Named{ID: p.ID, User: p.User}, nil
 	}
-	for _, g := range live {
-		if string(g.Person.ID) == text || strings.EqualFold(g.Person.User, text) {
-			return g.Person, nil
-		}
+	g, found, err := live(func(g access.Grant) bool {
+		return string(g.Person.ID) == text || strings.EqualFold(g.Person.User, text)
+	})
+	if found || err != nil {
+		return g.Person, err
 	}
 	return access.Named{}, nameless("person", text, m.Names().Users)
 }
 
-func reachedAccount(m *org.Mirror, live []access.Grant, text string, into *access.Place) error {
+func reachedAccount(m *org.Mirror, live finder, text string, into *access.Place) error {
 	accounts := m.AccountsNamed(text)
 	switch len(accounts) {
 	case 1:
@@ -73,16 +91,15 @@ func reachedAccount(m *org.Mirror, live []access.Grant, text string, into *acces
 	default:
 		return &access.Problem{Kind: access.ErrInvalid, Message: fmt.Sprintf("%d accounts are called %q", len(accounts), text), Hint: "name it by its id: " + accountIDs(accounts)}
 	}
-	for _, g := range live {
-		if string(g.Target.Account) == text {
-			into.Account, into.AccountName = g.Target.Account, g.Target.AccountName
-			return nil
-		}
+	g, found, err := live(func(g access.Grant) bool { return string(g.Target.Account) == text })
+	if found || err != nil {
+		into.Account, into.AccountName = g.Target.Account, g.Target.AccountName
+		return err
 	}
 	return nameless("account", text, m.Names().Accounts)
 }
 
-func reachedSet(m *org.Mirror, live []access.Grant, text string, into *access.Place) error {
+func reachedSet(m *org.Mirror, live finder, text string, into *access.Place) error {
 	if set, ok := m.PermissionSet(text); ok {
 		into.PermissionSet, into.PermissionSetName = set.ARN, set.Name
 		return nil
@@ -91,25 +108,32 @@ func reachedSet(m *org.Mirror, live []access.Grant, text string, into *access.Pl
 		into.PermissionSet, into.PermissionSetName = text, text
 		return nil
 	}
-	for _, g := range live {
-		if g.Target.PermissionSet == text || g.Target.PermissionSetName == text {
-			into.PermissionSet, into.PermissionSetName = g.Target.PermissionSet, g.Target.PermissionSetName
-			return nil
-		}
+	g, found, err := live(func(g access.Grant) bool {
+		return g.Target.PermissionSet == text || g.Target.PermissionSetName == text
+	})
+	if found || err != nil {
+		into.PermissionSet, into.PermissionSetName = g.Target.PermissionSet, g.Target.PermissionSetName
+		return err
 	}
 	return nameless("permission set", text, m.Names().PermissionSets)
 }
 
-func reachedRule(set rules.Set, live []access.Grant, name string) error {
+func reachedRule(set rules.Set, live finder, name string) error {
 	var known []string
 	for _, r := range set.Book().Rules {
 		known = append(known, r.Name)
 	}
-	for _, g := range live {
-		known = append(known, g.Rule.Name)
-	}
 	if slices.Contains(known, name) {
 		return nil
+	}
+	_, found, err := live(func(g access.Grant) bool {
+		if !slices.Contains(known, g.Rule.Name) {
+			known = append(known, g.Rule.Name)
+		}
+		return g.Rule.Name == name
+	})
+	if found || err != nil {
+		return err
 	}
 	return nameless("rule", name, known)
 }
@@ -129,12 +153,11 @@ func (b *Broker) EstimateStop(ctx context.Context, s Scope) (access.Reach, acces
 
 func (b *Broker) estimate(ctx context.Context, r access.Reach) (e access.Estimate, err error) {
 	err = b.Store.View(ctx, func(tx *store.Tx) error {
-		live, err := tx.LiveGrants()
-		if err == nil {
-			b.lengthen(live)
-			e = access.EstimateEnd(r, live, b.Quota, b.Now())
-		}
-		return err
+		some, failed := alive(tx)
+		live := slices.Collect(some)
+		b.lengthen(live)
+		e = access.EstimateEnd(r, live, b.Quota, b.Now())
+		return *failed
 	})
 	return e, err
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"sparekey/access"
 	"sparekey/internal/sandbox"
 	"sparekey/internal/store"
 	"sparekey/org"
@@ -302,9 +301,16 @@ func cmdUntilHeld(ts *testscript.TestScript, neg bool, args []string) {
 	takesArgs(ts, neg, false, args, 2, "until-held PERSON SET")
 	h := hostOf(ts)
 	ts.Check(within(func() bool {
-		var live []access.Grant
-		ts.Check(h.server.store.View(context.Background(), func(tx *store.Tx) (err error) { live, err = tx.LiveGrants(); return err }))
-		return slices.ContainsFunc(live, func(g access.Grant) bool { return g.Person.User == args[0] && g.Target.PermissionSetName == args[1] })
+		held := false
+		ts.Check(h.server.store.View(context.Background(), func(tx *store.Tx) error {
+			for g, err := range tx.LiveGrants() {
+				if held = held || g.Person.User == args[0] && g.Target.PermissionSetName == args[1]; err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		return held
 	}, h.story))
 	ts.Check(h.settle())
 }

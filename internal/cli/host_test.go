@@ -326,11 +326,13 @@ func (h *host) settle() error {
 
 func (h *host) moving() (moving bool, err error) {
 	err = h.server.store.View(context.Background(), func(tx *store.Tx) error {
-		live, err := tx.LiveGrants()
-		for _, g := range live {
+		for g, err := range tx.LiveGrants() {
+			if err != nil {
+				return err
+			}
 			moving = moving || g.State == access.Waiting || g.State == access.Granting || g.State == access.Ending
 		}
-		return err
+		return nil
 	})
 	return moving, err
 }

@@ -235,6 +235,50 @@ func TestAViewCannotWrite(t *testing.T) {
 	})
 }
 
+func TestLiveGrantsAreReadSomeAtATimeAndNoneTwice(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		want := map[string]bool{}
+		for i := range liveAtOnce/200 + 1 { // one page and a part of another
+			targets := make([]string, 200)
+			for j := range targets {
+				targets[j] = fmt.Sprint("A", j)
+			}
+			c := asked(t, fmt.Sprint("req-", i), targets...)
+			c.Grants[0].State, c.Grants[0].EndedAt = access.Ended, start
+			for _, g := range c.Grants[1:] {
+				want[g.ID] = true
+			}
+			update(t, s, func(tx *Tx) error { return tx.Apply(c, cause) })
+		}
+		view(t, s, func(tx *Tx) error {
+			for range tx.LiveGrants() {
+				break // nothing is left open
+			}
+			for g, err := range tx.LiveGrants() {
+				if err != nil || !want[g.ID] {
+					t.Fatalf("%s, %v", g.ID, err)
+				}
+				delete(want, g.ID)
+			}
+			return nil
+		})
+		if len(want) > 0 {
+			t.Errorf("%d were left out", len(want))
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		view(t, s, func(tx *Tx) error {
+			tx.ctx = gone
+			cancel()
+			for g, err := range tx.LiveGrants() {
+				if err == nil {
+					t.Errorf("%s was read with a context that is over", g.ID)
+				}
+			}
+			return nil
+		})
+	})
+}
+
 func TestDueGrantsComeMostUrgentFirst(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		c := asked(t, "req-1", "A", "B", "C", "D")
@@ -257,8 +301,8 @@ func TestDueGrantsComeMostUrgentFirst(t *testing.T) {
 			if next, err := tx.NextDue(start.Add(time.Hour)); err != nil || !next.IsZero() {
 				t.Errorf("after everything: %s, %v", next, err)
 			}
-			if live, _ := tx.LiveGrants(); len(live) != 3 {
-				t.Errorf("live: %v", ids(live))
+			if live, err := tx.LiveGrantsOf(dana.ID); err != nil || len(live) != 3 {
+				t.Errorf("live of dana: %v, %v", ids(live), err)
 			}
 			key, _ := tx.GrantsOfKey(c.Grants[0].Key())
 			over, _ := tx.GrantsOfKey(c.Grants[3].Key())

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"sparekey/access"
@@ -163,14 +164,15 @@ func (tx *Tx) putGrant(g access.Grant, was int64) error {
 	if g.Live() {
 		ends = millis(g.EndDue())
 	}
+	underWay := bit(g.Outstanding() && (g.State == access.Granting || g.State == access.Ending))
 	if was == 0 {
 		return wrap("inserting grant", g.ID, tx.q.InsertGrant(tx.ctx, query.InsertGrantParams{
 			ID: g.ID, Version: g.Version, Request: g.Request, Person: string(g.Person.ID), Way: string(g.Way), Account: string(g.Target.Account),
-			PermissionSet: g.Target.PermissionSet, State: string(g.State), Live: live, Due: due, Urgency: urgency, EndsAt: ends, ApprovedAt: millis(g.ApprovedAt), Body: string(body),
+			PermissionSet: g.Target.PermissionSet, State: string(g.State), Live: live, Due: due, Urgency: urgency, EndsAt: ends, UnderWay: underWay, ApprovedAt: millis(g.ApprovedAt), Body: string(body),
 		}))
 	}
 	n, err := tx.q.UpdateGrant(tx.ctx, query.UpdateGrantParams{
-		Version: g.Version, State: string(g.State), Live: live, Due: due, Urgency: urgency, EndsAt: ends, Body: string(body), ID: g.ID, Was: was,
+		Version: g.Version, State: string(g.State), Live: live, Due: due, Urgency: urgency, EndsAt: ends, UnderWay: underWay, Body: string(body), ID: g.ID, Was: was,
 	})
 	return changed("grant", g.ID, n, err)
 }
@@ -225,11 +227,18 @@ func (tx *Tx) Grant(id string) (access.Grant, error) {
 
 // DueGrants lists grants that have something to be done at a time, most urgent first.
 func (tx *Tx) DueGrants(now time.Time, most int) ([]access.Grant, error) {
-	bodies, err := tx.q.DueGrants(tx.ctx, query.DueGrantsParams{Now: millis(now), Most: int32(most)})
-	return many[access.Grant](bodies, err)
+	var due []access.Grant
+	for urgency := range int64(access.Urgencies) { // each of them is the beginning of an index, however many are live
+		bodies, err := tx.q.DueGrants(tx.ctx, query.DueGrantsParams{Urgency: urgency, Now: millis(now), Most: int32(most - len(due))})
+		some, err := many[access.Grant](bodies, err)
+		if due = append(due, some...); err != nil || len(due) >= most {
+			return due, err
+		}
+	}
+	return due, nil
 }
 
-// BusyGrants lists the grants that are being started or ended and are not stuck.
+// BusyGrants lists the grants for which AWS has an operation under way, as far as is known, and that are not stuck.
 func (tx *Tx) BusyGrants() ([]access.Grant, error) {
 	bodies, err := tx.q.BusyGrants(tx.ctx)
 	return many[access.Grant](bodies, err)
@@ -262,9 +271,33 @@ func (tx *Tx) GrantsOfRequest(id string) ([]access.Grant, error) {
 	return many[access.Grant](bodies, err)
 }
 
-// LiveGrants lists every grant that gives access, may give it or will, the oldest first.
-func (tx *Tx) LiveGrants() ([]access.Grant, error) {
-	bodies, err := tx.q.LiveGrants(tx.ctx)
+// LiveGrants goes through every grant that gives access, may give it or will, the newest first. There may be a hundred thousand,
+// so they are read some at a time; an error is the last thing that it yields.
+func (tx *Tx) LiveGrants() iter.Seq2[access.Grant, error] {
+	return func(yield func(access.Grant, error) bool) {
+		for from := (Page{}); ; {
+			some, err := tx.LiveGrantsBefore(from, liveAtOnce)
+			for _, g := range some {
+				if !yield(g, nil) {
+					return
+				}
+				from = Page{At: g.ApprovedAt, ID: g.ID}
+			}
+			if err != nil {
+				yield(access.Grant{}, err)
+			}
+			if err != nil || len(some) < liveAtOnce {
+				return
+			}
+		}
+	}
+}
+
+const liveAtOnce = 500
+
+// LiveGrantsOf lists the grants of a person that are not over, the oldest first.
+func (tx *Tx) LiveGrantsOf(p org.PersonID) ([]access.Grant, error) {
+	bodies, err := tx.q.LiveGrantsOfPerson(tx.ctx, string(p))
 	return many[access.Grant](bodies, err)
 }
 

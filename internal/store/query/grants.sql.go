@@ -10,7 +10,7 @@ import (
 )
 
 const busyGrants = `-- name: BusyGrants :many
-SELECT body FROM grants WHERE state IN ('granting', 'ending')
+SELECT body FROM grants WHERE under_way = 1 ORDER BY id
 `
 
 func (q *Queries) BusyGrants(ctx context.Context) ([]string, error) {
@@ -37,16 +37,17 @@ func (q *Queries) BusyGrants(ctx context.Context) ([]string, error) {
 }
 
 const dueGrants = `-- name: DueGrants :many
-SELECT body FROM grants WHERE due > 0 AND due <= $1 ORDER BY urgency, due, id LIMIT $2
+SELECT body FROM grants WHERE urgency = $1 AND due > 0 AND due <= $2 ORDER BY due, id LIMIT $3
 `
 
 type DueGrantsParams struct {
-	Now  int64
-	Most int32
+	Urgency int64
+	Now     int64
+	Most    int32
 }
 
 func (q *Queries) DueGrants(ctx context.Context, arg DueGrantsParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, dueGrants, arg.Now, arg.Most)
+	rows, err := q.db.QueryContext(ctx, dueGrants, arg.Urgency, arg.Now, arg.Most)
 	if err != nil {
 		return nil, err
 	}
@@ -180,8 +181,8 @@ func (q *Queries) GrantsOfRequest(ctx context.Context, request string) ([]string
 }
 
 const insertGrant = `-- name: InsertGrant :exec
-INSERT INTO grants (id, version, request, person, way, account, permission_set, state, live, due, urgency, ends_at, approved_at, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+INSERT INTO grants (id, version, request, person, way, account, permission_set, state, live, due, urgency, ends_at, under_way, approved_at, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 `
 
 type InsertGrantParams struct {
@@ -197,6 +198,7 @@ type InsertGrantParams struct {
 	Due           int64
 	Urgency       int64
 	EndsAt        int64
+	UnderWay      int64
 	ApprovedAt    int64
 	Body          string
 }
@@ -215,18 +217,19 @@ func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) error 
 		arg.Due,
 		arg.Urgency,
 		arg.EndsAt,
+		arg.UnderWay,
 		arg.ApprovedAt,
 		arg.Body,
 	)
 	return err
 }
 
-const liveGrants = `-- name: LiveGrants :many
-SELECT body FROM grants WHERE live = 1 ORDER BY approved_at, id
+const liveGrantsOfPerson = `-- name: LiveGrantsOfPerson :many
+SELECT body FROM grants WHERE person = $1 AND live = 1 ORDER BY approved_at, id
 `
 
-func (q *Queries) LiveGrants(ctx context.Context) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, liveGrants)
+func (q *Queries) LiveGrantsOfPerson(ctx context.Context, person string) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, liveGrantsOfPerson, person)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +252,7 @@ func (q *Queries) LiveGrants(ctx context.Context) ([]string, error) {
 }
 
 const nextDue = `-- name: NextDue :one
-SELECT due FROM grants WHERE due > $1 ORDER BY due LIMIT 1
+SELECT due FROM grants WHERE due > 0 AND due > $1 ORDER BY due LIMIT 1
 `
 
 func (q *Queries) NextDue(ctx context.Context, after int64) (int64, error) {
@@ -287,20 +290,21 @@ func (q *Queries) RecentGrants(ctx context.Context, most int32) ([]string, error
 }
 
 const updateGrant = `-- name: UpdateGrant :execrows
-UPDATE grants SET version = $1, state = $2, live = $3, due = $4, urgency = $5, ends_at = $6, body = $7
-WHERE id = $8 AND version = $9
+UPDATE grants SET version = $1, state = $2, live = $3, due = $4, urgency = $5, ends_at = $6, under_way = $7, body = $8
+WHERE id = $9 AND version = $10
 `
 
 type UpdateGrantParams struct {
-	Version int64
-	State   string
-	Live    int64
-	Due     int64
-	Urgency int64
-	EndsAt  int64
-	Body    string
-	ID      string
-	Was     int64
+	Version  int64
+	State    string
+	Live     int64
+	Due      int64
+	Urgency  int64
+	EndsAt   int64
+	UnderWay int64
+	Body     string
+	ID       string
+	Was      int64
 }
 
 func (q *Queries) UpdateGrant(ctx context.Context, arg UpdateGrantParams) (int64, error) {
@@ -311,6 +315,7 @@ func (q *Queries) UpdateGrant(ctx context.Context, arg UpdateGrantParams) (int64
 		arg.Due,
 		arg.Urgency,
 		arg.EndsAt,
+		arg.UnderWay,
 		arg.Body,
 		arg.ID,
 		arg.Was,

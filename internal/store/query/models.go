@@ -58,6 +58,7 @@ type Grant struct {
 	ApprovedAt    int64
 	Body          string
 	EndsAt        int64
+	UnderWay      int64
 }
 
 type Kill struct {
