@@ -50,6 +50,7 @@ type setup struct {
 	connection awsconn.Settings
 	management *awsconn.Settings // of the management account, where it is lent
 	kill       *awsconn.Settings // of the policy of session kills, where there is one
+	ledger     *awsconn.Settings // of the second place, where it is in S3
 	clock      jobs.Clock
 	log        *slog.Logger
 	database   []store.Option // none but in tests
@@ -163,7 +164,7 @@ func (v *server) parts(s setup, connection sdk.Config) (broker.Parts, error) {
 	if err != nil {
 		return broker.Parts{}, err
 	}
-	ledger, err := ledgerOf(c)
+	ledger, err := v.ledgerOf(s)
 	if err != nil {
 		return broker.Parts{}, err
 	}

@@ -9,13 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sparekey/internal/awsconn"
 	"sparekey/internal/broker"
-	"sparekey/internal/config"
 	"sparekey/internal/place"
 )
 
-// ledgerOf is the second place of a configuration, or none.
-func ledgerOf(c *config.Config) (broker.LedgerSettings, error) {
+// ledgerOf is the second place of a configuration, or none. One in S3 has a connection of its own.
+func (v *server) ledgerOf(s setup) (broker.LedgerSettings, error) {
+	c := s.config
 	if c.Ledger == nil {
 		return broker.LedgerSettings{}, nil
 	}
@@ -23,7 +24,15 @@ func ledgerOf(c *config.Config) (broker.LedgerSettings, error) {
 	if err != nil {
 		return broker.LedgerSettings{}, err
 	}
-	return broker.LedgerSettings{Place: place.File{Path: c.Path(c.Ledger.File)}, Key: key}, nil
+	if s.ledger == nil {
+		return broker.LedgerSettings{Place: place.File{Path: c.Path(c.Ledger.File)}, Key: key}, nil
+	}
+	s.ledger.Watch, s.ledger.Skew = v.meter.Called, v.skew
+	connection, err := awsconn.Open(*s.ledger)
+	if err != nil {
+		return broker.LedgerSettings{}, fmt.Errorf("connecting to the second place: %w", err)
+	}
+	return broker.LedgerSettings{Place: place.NewObject(connection, c.Ledger.S3.Bucket.Text, c.Ledger.S3.Object.Text), Key: key}, nil
 }
 
 func (a *app) ledgerCommand() *cobra.Command {

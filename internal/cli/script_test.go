@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"flag"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -60,6 +62,23 @@ func TestScriptsOnPostgreSQL(t *testing.T) {
 		err := prepare(e)
 		e.Setenv("POSTGRES", judge.Postgres(t))
 		return err
+	})
+}
+
+// TestScriptsWithS3 runs those that need an S3, whose address is $S3 and which has a bucket "ends".
+func TestScriptsWithS3(t *testing.T) {
+	scripts(t, "s3", func(e *testscript.Env) error {
+		address := judge.Moto(t)
+		e.Setenv("S3", address)
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address+"/ends", nil)
+		if err != nil {
+			return err
+		}
+		answer, err := http.DefaultClient.Do(q)
+		if err != nil {
+			return err
+		}
+		return errors.Join(answer.Body.Close(), prepare(e))
 	})
 }
 

@@ -99,8 +99,12 @@ func (a *app) configured(ctx context.Context, file string, role part) (*server, 
 	if err != nil {
 		return nil, err
 	}
+	ledger, err := settings.LedgerConnection(container())
+	if err != nil {
+		return nil, err
+	}
 	return assemble(ctx, setup{
-		config: settings, connection: connection, management: management, kill: kill, clock: wallClock{}, log: logger(a.err, settings.Log), part: role,
+		config: settings, ledger: ledger, connection: connection, management: management, kill: kill, clock: wallClock{}, log: logger(a.err, settings.Log), part: role,
 	})
 }
 

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ type sweeping struct {
 	ledger, publicKey             string
 	region, endpoint, proxy       string
 	credentials, role, management string
+	ledgerRegion, ledgerFrom      string // of a ledger in S3
 	instance, store               string
 	after                         time.Duration
 }
@@ -40,7 +43,7 @@ func (a *app) sweepCommand() *cobra.Command {
 	f := c.Flags()
 	f.BoolVar(&s.onlyEnd, "only-end", false, "end, and do nothing else")
 	f.BoolVar(&s.dryRun, "dry-run", false, "say what would be ended")
-	f.StringVar(&s.ledger, "ledger", "", "the file with the ledger")
+	f.StringVar(&s.ledger, "ledger", "", "the file with the ledger, or s3://BUCKET/OBJECT")
 	f.StringVar(&s.publicKey, "public-key", "", "the public key that it is checked with")
 	f.StringVar(&s.region, "region", "", "the Region of Identity Center")
 	f.StringVar(&s.endpoint, "endpoint", "", "instead of AWS's own")
@@ -48,6 +51,8 @@ func (a *app) sweepCommand() *cobra.Command {
 	f.StringVar(&s.credentials, "credentials", "", "a file with an access key as JSON, or: instance, container")
 	f.StringVar(&s.role, "role", "", "ARN of a role to assume with them")
 	f.StringVar(&s.management, "management-credentials", "", "the same for access to the management account, which takes credentials of that account")
+	f.StringVar(&s.ledgerRegion, "ledger-region", "", "the Region of a ledger in S3, where it is another one")
+	f.StringVar(&s.ledgerFrom, "ledger-credentials", "", "credentials to read it with, where they are others: as for --credentials")
 	f.StringVar(&s.instance, "instance", "", "ARN of the Identity Center instance, where several are visible")
 	f.StringVar(&s.store, "identity-store", "", "id of its identity store; with --instance nothing is looked up")
 	f.DurationVar(&s.after, "after", 2*time.Minute, "how long after its end something is overdue: a Sparekey that lives ends it before")
@@ -71,7 +76,11 @@ func (a *app) sweep(ctx context.Context, s sweeping) error {
 		return err
 	}
 	skew := awsconn.NewSkew(time.Now)
-	b := &broom{app: a, key: key, from: place.File{Path: s.ledger}, after: s.after, dry: s.dryRun, now: time.Now, halt: skew.Halt, sleep: sleep}
+	from, err := s.reader(skew)
+	if err != nil {
+		return err
+	}
+	b := &broom{app: a, key: key, from: from, name: s.ledger, after: s.after, dry: s.dryRun, now: time.Now, halt: skew.Halt, sleep: sleep}
 	account := func() org.AccountID { return b.management }
 	if b.ways, err = s.ways(skew, account); err != nil {
 		return err
@@ -94,7 +103,44 @@ func (s sweeping) ways(skew *awsconn.Skew, account func() org.AccountID) (map[ac
 	return map[access.Way]aws.Way{access.Assignment: aws.Split(ordinary, second, account), access.Membership: people}, nil
 }
 
+// ledgerReader is where a ledger is read; nothing is ever written there by a sweep.
+type ledgerReader interface {
+	Get(ctx context.Context) ([]byte, error)
+}
+
+func (s sweeping) reader(skew *awsconn.Skew) (ledgerReader, error) {
+	bucket, object, ok := place.ParseObject(s.ledger)
+	switch {
+	case ok:
+	case strings.HasPrefix(s.ledger, "s3:"):
+		return nil, usage("as in s3://bucket/sparekey/ends.ledger", "%q names no object in S3", s.ledger)
+	default:
+		return place.File{Path: s.ledger}, nil
+	}
+	from, role := s.ledgerFrom, ""
+	if from == "" {
+		from, role = s.credentials, s.role
+	}
+	settings := s.settings(skew, from, role)
+	settings.Region = cmp.Or(s.ledgerRegion, s.region)
+	c, err := awsconn.Open(settings)
+	if err != nil {
+		return nil, err
+	}
+	return place.NewObject(awsconn.Reading(c), bucket, object), nil
+}
+
 func (s sweeping) connect(skew *awsconn.Skew, from, role string) (assignments, memberships aws.Way, err error) {
+	c, err := awsconn.Open(s.settings(skew, from, role))
+	if err != nil {
+		return nil, nil, err
+	}
+	c = aws.Ending(c)
+	center := aws.NewCenter(c, s.instance, s.store)
+	return aws.NewAssignments(c, center), aws.NewMemberships(c, center), nil
+}
+
+func (s sweeping) settings(skew *awsconn.Skew, from, role string) awsconn.Settings {
 	settings := awsconn.Settings{Region: s.region, Endpoint: s.endpoint, Proxy: s.proxy, Skew: skew, Credentials: awsconn.Credentials{Role: role, RoleSession: "sparekey-sweep"}}
 	switch from {
 	case "instance":
@@ -105,20 +151,15 @@ func (s sweeping) connect(skew *awsconn.Skew, from, role string) (assignments, m
 	default:
 		settings.Credentials.File = from
 	}
-	c, err := awsconn.Open(settings)
-	if err != nil {
-		return nil, nil, err
-	}
-	c = aws.Ending(c)
-	center := aws.NewCenter(c, s.instance, s.store)
-	return aws.NewAssignments(c, center), aws.NewMemberships(c, center), nil
+	return settings
 }
 
 // broom ends what is overdue in a ledger.
 type broom struct {
 	*app
 	key   ed25519.PublicKey
-	from  place.File
+	from  ledgerReader
+	name  string
 	after time.Duration
 	dry   bool
 	now   func() time.Time
@@ -193,7 +234,7 @@ func (b *broom) read(ctx context.Context) (access.Ledger, error) {
 		err = fmt.Errorf("%w: it is older than the one that stood there a moment ago", access.ErrLedger)
 	}
 	if err != nil {
-		return l, fmt.Errorf("%s: %w", b.from.Path, err)
+		return l, fmt.Errorf("%s: %w", b.name, err)
 	}
 	return l, nil
 }

@@ -37,6 +37,7 @@ tokens:
 log: {format: json, level: debug}
 metrics: {listen: "[::]:9340", expose: true}
 session-kill: {policy: p-1234567890, credentials: {file: kill.json, role: "arn:aws:iam::222222222222:role/kill"}, size: 10240, emergency-ou: ou-ab12-11111111}
+ledger: {key: l.key, s3: {bucket: ends-elsewhere, object: sparekey/ends.ledger, region: eu-north-1, credentials: {file: ledger.json}}}
 `
 
 func TestASmallConfigurationIsEnough(t *testing.T) {
@@ -53,6 +54,9 @@ func TestASmallConfigurationIsEnough(t *testing.T) {
 	}
 	if k, err := c.KillConnection(awsconn.Container{}); k != nil || err != nil {
 		t.Errorf("%+v, %v", k, err)
+	}
+	if l, err := c.LedgerConnection(awsconn.Container{}); l != nil || err != nil {
+		t.Errorf("%+v, %v", l, err)
 	}
 	s, err := c.Connection(awsconn.Container{})
 	if err != nil || !s.Credentials.Instance || s.Region != "eu-west-1" {
@@ -83,6 +87,10 @@ func TestEverythingCanBeSet(t *testing.T) {
 	if err != nil || k.Credentials.File != filepath.Join(folder, "kill.json") || k.Credentials.Role == s.Credentials.Role || k.Endpoint != s.Endpoint || c.Kill.Size != 10240 {
 		t.Errorf("%+v, %v", k, err)
 	}
+	l, err := c.LedgerConnection(awsconn.Container{})
+	if err != nil || l.Credentials.File != filepath.Join(folder, "ledger.json") || l.Region != "eu-north-1" || l.Endpoint != "" || l.Proxy != s.Proxy {
+		t.Errorf("%+v, %v", l, err)
+	}
 }
 
 func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
@@ -94,6 +102,10 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", change("aws:", "awz:"), `s.yaml:6:1: unknown key "awz" in the document (did you mean "aws"?)`},
+		{"two places of the ledger", change("key: l.key,", "key: l.key, file: x,"), "ledger names not exactly one of file and s3"},
+		{"no place of the ledger", strings.Replace(full, "s3: {bucket: ends-elsewhere, object: sparekey/ends.ledger, region: eu-north-1, credentials: {file: ledger.json}}", "", 1), "ledger names not exactly one of file and s3"},
+		{"bucket", change("ends-elsewhere", "Ends"), `s.yaml:19:35: "Ends" is not the name of a bucket`},
+		{"object", change("sparekey/ends.ledger", "sparekey/"), `"sparekey/" is not the name of an object`},
 		{"no AWS", "rules: r\ndatabase: sqlite:x\n", `lacks the key "aws"`},
 		{"clear text", change("tls: {certificate: c.pem, key: k.pem}\n", ""), "s.yaml:2:9: tokens would travel in clear text on 0.0.0.0:8340"},
 		{"address", change("0.0.0.0:8340", "8340"), `"8340" is not an address with a port`},
