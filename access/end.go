@@ -101,7 +101,7 @@ func (g Grant) Remove(assigned bool, others []Grant, now time.Time) (c Change, c
 	case !assigned && !g.ActiveAt.IsZero():
 		c, err = g.over(gone, now, detail{"seen": "not listed"})
 	default: // also when it is not listed yet: AWS took our create, and a listing may lag behind it
-		c, err = g.lane(remove, now, detail{}.number("try", g.Tries+1), func(n *Grant) { n.Delete = &Operation{SentAt: now} })
+		c, err = g.lane(remove, now, detail{}.number("try", g.Tries+1), func(n *Grant) { n.Delete = &Operation{SentAt: now}; n.tried(now) })
 		call = err == nil
 	}
 	return c, call, err
@@ -218,7 +218,7 @@ func (g Grant) Check(assigned bool, creates []Seen, others []Grant, now time.Tim
 	needed := slices.ContainsFunc(others, func(o Grant) bool { return o.wanted() || o.busy() })
 	if assigned && !needed && g.Held != PreExisting && g.Unsure && !givenByOthers(creates, append(slices.Clone(others), g)) {
 		return g.lane(reappear, now, detail{"seen": "listed after the end"}, func(n *Grant) {
-			n.Delete, n.EndingAt, n.Checks = nil, now, 0
+			n.Delete, n.EndingAt, n.TriedAt, n.Checks = nil, now, time.Time{}, 0
 			n.helped(now)
 			if n.End == nil {
 				n.End = &EndCause{partActor("lane"), now, "a create of Sparekey landed late"}

@@ -257,6 +257,14 @@ func (g *Grant) hindered(why string, now time.Time) {
 	g.Trouble = clip(why)
 	g.NextTry = moment(now.Add(g.backoff()))
 	g.Tries++
+	g.tried(now)
+}
+
+// tried remembers when the end, if it is being ended, was first tried.
+func (g *Grant) tried(now time.Time) {
+	if g.End != nil && g.TriedAt.IsZero() {
+		g.TriedAt = moment(now)
+	}
 }
 
 // helped forgets earlier tries without success.

@@ -202,6 +202,7 @@ type Grant struct {
 
 	End      *EndCause  `json:"end,omitempty"`
 	EndingAt time.Time  `json:"endingAt,omitzero"`
+	TriedAt  time.Time  `json:"triedAt,omitzero"` // when the end was first tried in AWS
 	Delete   *Operation `json:"delete,omitempty"`
 	EndedAt  time.Time  `json:"endedAt,omitzero"`
 	Checks   int        `json:"checks,omitempty"` // listings after the end that did not show it

@@ -130,7 +130,7 @@ func (g Grant) recovered(o Owed, b Behind, now time.Time) (Change, error) {
 		n.BegunAt, n.ActiveAt = earliest(now, o.End()), earliest(now, o.End())
 		// A create may have been under way when the ledger was written: after the end it is looked for.
 		n.Create, n.Unsure = &Operation{SentAt: b.Ledger.WrittenAt, Outcome: Succeeded}, held == Ours
-		n.End, n.EndingAt, n.EndedAt, n.Delete, n.Checks = nil, time.Time{}, time.Time{}, nil, 0
+		n.End, n.EndingAt, n.TriedAt, n.EndedAt, n.Delete, n.Checks = nil, time.Time{}, time.Time{}, time.Time{}, nil, 0
 		n.Failure, n.Trouble, n.Tries, n.NextTry = "", "", 0, time.Time{}
 	})
 	if err == nil && fresh {

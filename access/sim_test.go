@@ -375,7 +375,7 @@ func (s *sim) watch() {
 		if g.State == Active && s.c.now.After(g.EndsAt.Add(time.Second)) {
 			s.t.Fatalf("%s is active past its end", g.ID)
 		}
-		if (g.State == Granting || g.State == Ending) && s.c.now.After(g.stuckAt().Add(time.Second)) {
+		if at, _ := g.stuckAt(); (g.State == Granting || g.State == Ending) && s.c.now.After(at.Add(time.Second)) {
 			s.t.Fatalf("%s is %s for too long", g.ID, g.State)
 		}
 		if _, there := s.c.owner[g.Key()]; g.State == Active && !there && (g.Held == Shared || g.Create != nil) {

@@ -51,8 +51,9 @@ func (g Grant) Task(now time.Time) Task {
 }
 
 func (g Grant) taskUnderway(now time.Time) Task {
+	stuckAt, tried := g.stuckAt()
 	switch {
-	case g.State != Stuck && !now.Before(g.stuckAt()):
+	case g.State != Stuck && tried && !now.Before(stuckAt):
 		return Stick
 	case g.End == nil && !now.Before(g.HardEnd):
 		return EndNow
@@ -86,11 +87,24 @@ func (g Grant) nextCheck() time.Time {
 	return at
 }
 
-func (g Grant) stuckAt() time.Time {
-	if g.End != nil {
-		return g.EndingAt.Add(StuckAfter)
+// stuckAt is when the grant counts as stuck; ok is false while an end waits for its turn: of very many ends at once most wait,
+// and nothing of AWS is in their way.
+func (g Grant) stuckAt() (at time.Time, ok bool) {
+	switch {
+	case g.End == nil:
+		return g.BegunAt.Add(StuckAfter), true
+	case !g.TriedAt.IsZero():
+		return g.TriedAt.Add(StuckAfter), true
 	}
-	return g.BegunAt.Add(StuckAfter)
+	return g.EndingAt.Add(StuckAfter), g.Delete != nil || g.Create != nil && g.Create.Outcome == ""
+}
+
+// orStuck is a time, or the one at which the grant counts as stuck if that is earlier.
+func (g Grant) orStuck(t time.Time) time.Time {
+	if at, ok := g.stuckAt(); ok {
+		return earliest(t, at)
+	}
+	return t
 }
 
 // Due is the earliest time at which the grant has a task; the zero time means never.
@@ -101,9 +115,9 @@ func (g Grant) Due() time.Time {
 	case Active:
 		return g.EndsAt
 	case Granting:
-		return earliest(g.NextTry, g.HardEnd, g.stuckAt())
+		return g.orStuck(earliest(g.NextTry, g.HardEnd))
 	case Ending:
-		return earliest(g.NextTry, g.stuckAt())
+		return g.orStuck(g.NextTry)
 	case Stuck:
 		if g.End == nil {
 			return earliest(g.NextTry, g.HardEnd)

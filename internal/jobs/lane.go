@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,7 @@ const (
 	countEvery   = 30 * time.Second // what AWS has under way that is not ours
 	easeEvery    = 5 * time.Second  // after a throttle a call a second more is dared
 	leastPace    = 1                // calls a second, however much AWS throttles
-	atOnce       = 500              // due grants that are looked at in one turn
+	atOnce       = 500              // due grants of each urgency that are looked at in one turn
 	callsOfATask = 3                // at most, of those that count against the quota
 )
 
@@ -46,6 +47,7 @@ type lane struct {
 	log    *slog.Logger
 	limits Limits
 	pace   *rate.Limiter
+	window int // due grants of each urgency that are looked at in one turn
 	holder string
 	wake   chan struct{}
 
@@ -79,7 +81,7 @@ func newLane(b *broker.Broker, s *store.Store, c Clock, log *slog.Logger, l Limi
 		l.CallsPerSecond = 15
 	}
 	return &lane{
-		broker: b, store: s, clock: c, log: log, limits: l, holder: holder, pace: rate.NewLimiter(rate.Limit(l.CallsPerSecond), int(l.CallsPerSecond)+callsOfATask),
+		broker: b, store: s, clock: c, log: log, limits: l, holder: holder, window: atOnce, pace: rate.NewLimiter(rate.Limit(l.CallsPerSecond), int(l.CallsPerSecond)+callsOfATask),
 		wake: make(chan struct{}, 1), done: make(chan carried, parallel), carrying: map[string]access.Grant{}, notUntil: map[string]time.Time{},
 	}
 }
@@ -194,7 +196,7 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 	var due, busy []access.Grant
 	var next time.Time
 	err := l.store.View(ctx, func(tx *store.Tx) (err error) {
-		if due, err = tx.DueGrants(now, atOnce); err != nil {
+		if due, err = tx.DueGrants(now, l.window); err != nil {
 			return err
 		}
 		if busy, err = tx.BusyGrants(); err != nil {
@@ -212,6 +214,7 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 	if len(due)+len(busy) > 0 {
 		l.count(ctx)
 	}
+	due = underWayFirst(busy, due, now)
 	slots := l.slots(due, busy, now)
 	wait := lookEvery
 	if !next.IsZero() {
@@ -229,6 +232,17 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 	}
 	l.took(slots)
 	return max(wait, 10*time.Millisecond)
+}
+
+// underWayFirst puts what AWS has under way before all else that is due: only when that is over is there room for the next, and
+// of very many ends at once the first that are due would hide it.
+func underWayFirst(busy, due []access.Grant, now time.Time) []access.Grant {
+	first := slices.DeleteFunc(slices.Clone(busy), func(g access.Grant) bool { return g.Due().After(now) })
+	seen := map[string]bool{}
+	for _, g := range first {
+		seen[g.ID] = true
+	}
+	return append(first, slices.DeleteFunc(due, func(g access.Grant) bool { return seen[g.ID] })...)
 }
 
 func (l *lane) carry(ctx context.Context, g access.Grant) {

@@ -385,6 +385,13 @@ func (s *schedule) watch() {
 	}
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func over(g access.Grant) bool { return !g.Live() }
 
 // late reports whether a create without a certain outcome may just have landed, which the listings after the end find.
@@ -405,7 +412,7 @@ func (s *schedule) watchGrant(g, was access.Grant, there bool, now time.Time) {
 	if g.State == access.Active && overdue(g.EndsAt) {
 		s.t.Fatalf("it is active past its end: %s", rig.Story(g))
 	}
-	if g.State == access.Ending && overdue(g.EndingAt.Add(access.StuckAfter)) || g.State == access.Granting && overdue(g.HardEnd) {
+	if g.State == access.Ending && overdue(later(g.EndingAt, g.TriedAt).Add(access.StuckAfter)) || g.State == access.Granting && overdue(g.HardEnd) {
 		s.t.Fatalf("it is %s for too long: %s", g.State, rig.Story(g))
 	}
 	if g.Version != was.Version {

@@ -292,6 +292,9 @@ func TestDueGrantsComeMostUrgentFirst(t *testing.T) {
 			if err != nil || len(due) != 3 || due[0].ID != "g-req-1-3" || due[1].ID != "g-req-1-1" || due[2].ID != "g-req-1-2" {
 				t.Errorf("%v, %v", ids(due), err)
 			}
+			if some, err := tx.DueGrants(start.Add(2*time.Second), 1); err != nil || len(some) != 2 || some[0].ID != "g-req-1-3" || some[1].ID != "g-req-1-1" {
+				t.Errorf("one of each urgency: %v, %v", ids(some), err)
+			}
 			if one, _ := tx.DueGrants(start, 10); len(one) != 1 || one[0].ID != "g-req-1-1" {
 				t.Errorf("at the start: %v", ids(one))
 			}

@@ -225,13 +225,13 @@ func (tx *Tx) Grant(id string) (access.Grant, error) {
 	return one[access.Grant]("grant", id, body, err)
 }
 
-// DueGrants lists grants that have something to be done at a time, most urgent first.
+// DueGrants lists grants that have something to be done at a time, most urgent first, and at most so many of each urgency.
 func (tx *Tx) DueGrants(now time.Time, most int) ([]access.Grant, error) {
 	var due []access.Grant
 	for urgency := range int64(access.Urgencies) { // each of them is the beginning of an index, however many are live
-		bodies, err := tx.q.DueGrants(tx.ctx, query.DueGrantsParams{Urgency: urgency, Now: millis(now), Most: int32(most - len(due))})
+		bodies, err := tx.q.DueGrants(tx.ctx, query.DueGrantsParams{Urgency: urgency, Now: millis(now), Most: int32(most)})
 		some, err := many[access.Grant](bodies, err)
-		if due = append(due, some...); err != nil || len(due) >= most {
+		if due = append(due, some...); err != nil {
 			return due, err
 		}
 	}
