@@ -40,6 +40,7 @@ race:
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/sparekey
 	$(GO) test -run '^$$' -bench . ./rules ./internal/broker
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/jobs
 
 # Every fuzz target, FUZZTIME each.
 fuzz:
