@@ -3,6 +3,7 @@ package chaos
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -35,10 +36,12 @@ func (w *world) perform(a act) {
 		w.stop(a)
 	case "kill":
 		if l.awake() {
+			w.killed++
 			w.befall(l, a, l.kill)
 		}
 	case "pause":
 		if l.awake() {
+			w.stopped++
 			w.befall(l, a, func() { l.pause(a.away) })
 			w.locked(l)
 		}
@@ -174,8 +177,31 @@ func (w *world) heal() {
 	if err := w.chained(); err != nil {
 		w.Fatalf("%v\n%s", err, w.story())
 	}
+	w.tell()
+}
+
+// tell says in a line what a run that passed was about; the whole of it with -chaos.tell.
+func (w *world) tell() {
+	given := 0
 	grants, _ := w.grants()
-	w.Logf("%d processes lived, %d grants", w.born, len(grants))
+	for _, g := range grants {
+		if !g.ActiveAt.IsZero() {
+			given++
+		}
+	}
+	w.mu.Lock()
+	late := 0
+	for _, r := range w.remarks {
+		if strings.Contains(r, "has the lane: ") {
+			late++
+		}
+	}
+	w.Logf("great: %s; PostgreSQL %v, %d at once, apart %v: %d processes lived, %d held the lane, %d were killed and %d stopped; %d grants, %d given; %d calls too late to be called back",
+		w.plan.great, w.plan.postgres, w.plan.slots, w.plan.apart, w.born, len(w.holders), w.killed, w.stopped, len(grants), given, late)
+	w.mu.Unlock()
+	if *tell {
+		w.Log(w.story())
+	}
 }
 
 // ended waits until every grant is over: each at its own end, and what AWS takes.

@@ -50,7 +50,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			w.box.ServeHTTP(rw, r)
 		}
 	}
-	w.remark("%s at %s of %s, after AWS did it: %v", "it befell", operation, l.name, s.after)
+	w.remark("it befell %s at %s, after AWS did it: %v", l.name, operation, s.after)
 	close(s.sprung)
 }
 

@@ -14,6 +14,7 @@ import (
 var (
 	runs = flag.Int("chaos.runs", 0, "how many runs to play; 0: a short one")
 	seed = flag.Uint64("chaos.seed", 0, "of the first run; the others count on; 0: any")
+	tell = flag.Bool("chaos.tell", false, "tell all of runs that pass")
 )
 
 // versions are what the two programs say that they are, and programs where they lie.

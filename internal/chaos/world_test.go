@@ -58,6 +58,8 @@ type world struct {
 	url     string
 	pair    *judge.Pair // of databases, where a standby is promoted
 	foreign []org.Assignment
+	killed  int // processes, at one of their calls
+	stopped int
 
 	mu       sync.Mutex
 	address  string       // of the database
