@@ -5,6 +5,9 @@ TESTFLAGS ?=
 FUZZTIME ?= 20s
 CHECKS ?= 5000
 SEEDS ?= 1000
+RUNS ?= 200
+SEED ?= 0
+ATONCE ?= 12
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 EXHAUSTIVE := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
@@ -12,7 +15,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 OAPI := github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2
 SQLC := github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
 
-.PHONY: build test check lint race bench fuzz faults generate generated clean
+.PHONY: build test check lint race bench fuzz faults chaos generate generated clean
 
 build:
 	$(GO) build -o .build/sparekey ./cmd/sparekey
@@ -55,6 +58,11 @@ fuzz:
 faults:
 	$(GO) test ./access -run TestGrantsKeepTheirPromises -rapid.checks=$(CHECKS) -rapid.steps=60
 	$(GO) test ./internal/jobs -run TestSchedules -rapid.checks=$(SEEDS) -timeout 0
+
+# RUNS of real processes that are killed, stopped, restored from a backup, upgraded and failed over, ATONCE of them at a time, since they
+# wait more than they work. A run that fails says its SEED, with which it is played again.
+chaos:
+	$(GO) test ./internal/chaos -run TestChaos -v -chaos.runs=$(RUNS) -chaos.seed=$(SEED) -parallel $(ATONCE) -timeout 0
 
 # Generated files: the drawings in the docs, the schema of rules, the OpenAPI document and its client, the queries.
 generate:

@@ -202,8 +202,14 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
+// release is which one this is, where whoever builds it says so: -ldflags "-X sparekey/internal/cli.release=v1.2.3".
+var release string
+
 // version is the module's version, or the commit that it was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -31,7 +31,7 @@ var postgres struct {
 func Postgres(t testing.TB) string {
 	t.Helper()
 	initdb := Find(t, "initdb", "apt-get install postgresql, and put /usr/lib/postgresql/*/bin on the PATH")
-	postgres.once.Do(func() { postgres.dir, postgres.err = startPostgres(initdb) })
+	postgres.once.Do(func() { postgres.dir, postgres.stop, postgres.err = startServer(initdb) })
 	if postgres.err != nil {
 		t.Fatalf("starting PostgreSQL: %v", postgres.err)
 	}
@@ -59,45 +59,56 @@ func address(database string) string {
 	return fmt.Sprintf("postgres://sparekey@/%s?host=%s&sslmode=disable", database, postgres.dir)
 }
 
-func startPostgres(initdb string) (string, error) {
+// startServer makes a server with nothing in it and starts it.
+func startServer(initdb string) (dir string, stop func(), err error) {
+	dir, as, err := serverFolder()
+	if err != nil {
+		return "", nil, err
+	}
+	c := exec.Command(initdb, "-D", filepath.Join(dir, "data"), "-U", "sparekey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	c.Dir, c.SysProcAttr = dir, as
+	if said, err := c.CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("initdb: %w: %s", err, said)
+	}
+	stop, err = serve(initdb, dir, as)
+	return dir, stop, err
+}
+
+// serverFolder makes a folder for a server, and says as whom the server runs.
+func serverFolder() (dir string, as *syscall.SysProcAttr, err error) {
+	if dir, err = os.MkdirTemp("", "pg"); err != nil { // short, since a socket's path may have 107 bytes
+		return "", nil, err
+	}
+	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
+		as, err = otherUser(dir)
+	}
+	return dir, as, err
+}
+
+// serve starts the server that is beside initdb on the data in a folder, which has its socket too and is removed with it.
+func serve(initdb, dir string, as *syscall.SysProcAttr) (stop func(), err error) {
 	real, err := filepath.EvalSymlinks(initdb)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	server := filepath.Join(filepath.Dir(real), "postgres")
 	if _, err := os.Stat(server); err != nil {
 		if server, err = exec.LookPath("postgres"); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	dir, err := os.MkdirTemp("", "pg") // short, since a socket's path may have 107 bytes
-	if err != nil {
-		return "", err
-	}
-	var as *syscall.SysProcAttr
-	if os.Getuid() == 0 { // PostgreSQL refuses to run as root
-		if as, err = otherUser(dir); err != nil {
-			return "", err
-		}
-	}
-	data := filepath.Join(dir, "data")
-	c := exec.Command(initdb, "-D", data, "-U", "sparekey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	c.Dir, c.SysProcAttr = dir, as
-	if said, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("initdb: %w: %s", err, said)
-	}
-	c = exec.Command(server, "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off",
+	c := exec.Command(server, "-D", filepath.Join(dir, "data"), "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off",
 		"-c", "synchronous_commit=off", "-c", "max_connections=200", "-c", "log_min_messages=warning", "-c", "log_startup_progress_interval=0", "-c", "lc_messages=C")
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer log.Close()
 	c.Dir, c.SysProcAttr, c.Stdout, c.Stderr = dir, as, log, log
-	if postgres.stop, err = leashed(c, "QUIT", dir); err != nil {
-		return "", err
+	if stop, err = leashed(c, "QUIT", dir); err != nil {
+		return nil, err
 	}
-	return dir, awaitPostgres(dir, log.Name())
+	return stop, awaitPostgres(dir, log.Name())
 }
 
 func awaitPostgres(dir, log string) error {
