@@ -21,9 +21,10 @@ import (
 // delete can end what a dead Sparekey gave (design rule 6). The place in the log, the epoch and the time are signed with it, so
 // that an old ledger in the place of a newer one shows.
 type Ledger struct {
-	Epoch      int64         `json:"epoch"`     // counts how often people have released a restored database
-	Seq        int64         `json:"seq"`       // place of the newest event of the log
-	WrittenAt  time.Time     `json:"writtenAt"` // also a sign of life
+	Epoch      int64         `json:"epoch"`           // counts how often people have released a restored database
+	Seq        int64         `json:"seq"`             // place of the newest event of the log
+	Event      string        `json:"event,omitempty"` // digest of that event
+	WrittenAt  time.Time     `json:"writtenAt"`       // also a sign of life
 	Management org.AccountID `json:"management,omitempty"`
 	Owed       []Owed        `json:"owed"`
 }
@@ -86,6 +87,12 @@ func (l Ledger) Overdue(now time.Time, after time.Duration) []Key {
 // Before reports whether a database at an epoch and a place in the log is behind the ledger: it lacks what the ledger has seen.
 func (l Ledger) Before(epoch, seq int64) bool {
 	return cmp.Or(cmp.Compare(epoch, l.Epoch), cmp.Compare(seq, l.Seq)) < 0
+}
+
+// Lacks reports whether a database lacks what the ledger has seen: it is behind, or it was and has gone on since, so that another
+// event has the place. That one's digest is given where the database has one there.
+func (l Ledger) Lacks(epoch, seq int64, event string) bool {
+	return l.Before(epoch, seq) || epoch == l.Epoch && l.Event != "" && event != l.Event
 }
 
 const (

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sparekey/access"
+	"sparekey/audit"
 	"sparekey/internal/store"
 )
 
@@ -160,8 +161,14 @@ func (b *Broker) replaceLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if there && stands.Before(l.Epoch, l.Seq) {
-		return b.enterRecovery(ctx, stands)
+	if there {
+		var lacks bool
+		if err := b.Store.View(ctx, func(tx *store.Tx) (err error) { lacks, err = lacking(tx, stands, l.Epoch, l.Seq); return err }); err != nil {
+			return err
+		}
+		if lacks {
+			return b.enterRecovery(ctx, stands)
+		}
 	}
 	text, err := l.Sign(b.Ledger.Key)
 	if err != nil {
@@ -235,7 +242,29 @@ func (b *Broker) owed(ctx context.Context) (l access.Ledger, err error) {
 		}
 		live, failed := alive(tx)
 		l = access.LedgerOf(live, r.EpochNow(), head, b.ManagementAccount(), b.Now())
-		return *failed
+		if *failed != nil {
+			return *failed
+		}
+		l.Event, err = eventAt(tx, head)
+		return err
 	})
 	return l, err
+}
+
+// lacking reports whether the database lacks what a ledger has seen.
+func lacking(tx *store.Tx, l access.Ledger, epoch, head int64) (bool, error) {
+	event, err := eventAt(tx, l.Seq)
+	return err == nil && l.Lacks(epoch, head, event), err
+}
+
+// eventAt is the digest of the event at a place in the log; empty when there is none.
+func eventAt(tx *store.Tx, seq int64) (string, error) {
+	if seq == 0 {
+		return "", nil
+	}
+	records, err := tx.EventsAfter(seq-1, 1)
+	if err != nil || len(records) == 0 {
+		return "", err
+	}
+	return audit.DigestOf(records[0].Text), nil
 }

@@ -20,7 +20,10 @@ func (b *Broker) enterRecovery(ctx context.Context, l access.Ledger) error {
 			return access.Change{}, err
 		}
 		head, err := tx.Head()
-		if err != nil || !l.Before(was.EpochNow(), head) {
+		if err != nil {
+			return access.Change{}, err
+		}
+		if lacks, err := lacking(tx, l, was.EpochNow(), head); err != nil || !lacks {
 			return access.Change{}, err
 		}
 		some, failed := alive(tx)

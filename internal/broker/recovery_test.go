@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sparekey/access"
+	"sparekey/audit"
 	"sparekey/internal/broker"
 	"sparekey/internal/rig"
 	"sparekey/internal/sandbox"
@@ -94,6 +95,41 @@ func TestARestoredBackupEndsWhatItNeverKnew(t *testing.T) {
 				t.Errorf("what stood in the second place was replaced: %+v", l)
 			}
 			releasedByTwo(t, r, e, left)
+		})
+	}
+}
+
+// TestADatabaseThatLostEventsAndHasGoneOnIsBehind has a restored database record more than it lost before it is compared with what
+// stands in the second place: a standby that is promoted while everybody works does so.
+func TestADatabaseThatLostEventsAndHasGoneOnIsBehind(t *testing.T) {
+	for name, address := range rig.Engines {
+		t.Run(name, func(t *testing.T) {
+			r := rig.New(t, address(t), sandbox.Behaviour{})
+			e := withLedger(r)
+			beat(t, r)
+			var backup bytes.Buffer
+			if err := r.Store.Backup(t.Context(), &backup, r.Clock.Now()); err != nil {
+				t.Fatal(err)
+			}
+			unknown := r.Ask("eli", "play-two ReadOnly").Lines[0].Grant
+			r.Become(unknown, access.Active, time.Minute)
+			beat(t, r)
+			left := e.ledger(t)
+			restored(t, r, e, address(t), backup.Bytes())
+			for r.Head() <= left.Seq {
+				if err := r.Store.Update(r.As("sparekey"), func(tx *store.Tx) error {
+					return tx.Append(audit.From(r.As("sparekey")), audit.Event{At: r.Clock.Now(), Kind: "api.tried", Actor: audit.Actor{Kind: "sparekey", ID: "test"}, Subject: audit.Subject{Kind: "api"}})
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := r.Broker.Beat(r.As("sparekey")); err == nil || !strings.Contains(err.Error(), "the database is behind") {
+				t.Fatal(err)
+			}
+			r.Pass(2 * time.Hour)
+			if g := r.Grant(unknown); g.State != access.Verified || r.Box.Assigned(r.Assignment("eli", "play-two", "ReadOnly")) {
+				t.Errorf("%s", rig.Story(g))
+			}
 		})
 	}
 }

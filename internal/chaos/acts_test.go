@@ -38,6 +38,9 @@ func (w *world) perform(a act) {
 		if l.awake() {
 			w.killed++
 			w.befall(l, a, l.kill)
+			if a.place%2 == 0 {
+				w.start(l.slot)
+			}
 		}
 	case "pause":
 		if l.awake() {
@@ -168,7 +171,6 @@ func (w *world) promoted(a act) {
 // heal ends what befalls, and waits until all has ended that is due.
 func (w *world) heal() {
 	w.awaken()
-	w.shorten()
 	w.ended()
 	w.until("AWS gives nothing more", 7*time.Minute, func() bool { // what landed late is found five minutes after the end
 		_, unlanded := w.box.Outstanding()
@@ -204,9 +206,10 @@ func (w *world) tell() {
 	}
 }
 
-// ended waits until every grant is over: each at its own end, and what AWS takes.
+// ended waits until every grant is over: each at its own end, and what AWS takes. What has not begun yet does so meanwhile.
 func (w *world) ended() {
-	w.until("everything that is due has ended", 2*time.Minute, func() bool {
+	w.until("everything that is due has ended", 3*time.Minute, func() bool {
+		w.shorten()
 		grants, ok := w.grants()
 		return ok && !slices.ContainsFunc(grants, access.Grant.Live)
 	})

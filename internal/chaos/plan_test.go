@@ -31,9 +31,9 @@ type plan struct {
 
 // act is one thing that happens.
 type act struct {
-	what  string // ask, extend, end, stop, kill, pause, return or the great thing
-	who   int    // which person or process
-	place int
+	what  string        // ask, extend, end, stop, kill, pause, return or the great thing
+	who   int           // which person or process
+	place int           // what is asked for; an even one: what was killed lives again at once
 	calls int           // of AWS by the process that pass before it is killed or stopped
 	after bool          // AWS does what the last of them asks
 	then  time.Duration // until the next act, or until the people are answered, whichever is later
@@ -58,7 +58,7 @@ func drawn(seed uint64) plan {
 	p.great = greats[r.IntN(len(greats))]
 	kinds := []string{"ask", "ask", "ask", "end", "end", "extend", "stop", "kill", "kill", "kill", "pause", "return", "return"}
 	p.acts = []act{p.act(r, "ask"), p.act(r, "ask")}
-	n := 6 + r.IntN(5)
+	n := 7 + r.IntN(6)
 	for i := range n {
 		if i == n/2 && p.great != nothing {
 			p.acts = append(p.acts, p.act(r, string(p.great)))
@@ -78,6 +78,6 @@ func (p plan) act(r *rand.Rand, what string) act {
 // short is the plan of the short run: a death before a call and one after, and nothing that takes a minute.
 func short() plan {
 	return plan{seed: 1, slots: 1, takes: 100 * time.Millisecond, great: nothing, acts: []act{
-		{what: "ask"}, {what: "kill", calls: 2}, {what: "return"}, {what: "ask", who: 1, place: 1}, {what: "kill", calls: 3, after: true}, {what: "return"}, {what: "clear"},
+		{what: "ask"}, {what: "kill", calls: 2}, {what: "ask", who: 1, place: 1}, {what: "kill", place: 1, calls: 3, after: true}, {what: "return"}, {what: "clear"},
 	}}
 }
