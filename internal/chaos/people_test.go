@@ -124,7 +124,8 @@ func (w *world) stop(a act) {
 	w.remark("everything (%v) is stopped: %v", body.Everything != nil, w.send(w.someone(), administrators[0], http.MethodPost, "/v1/stops", body, &s))
 }
 
-// given asks for something until it is given, and returns the grant.
+// given asks for something until AWS was asked for it and gives it, and returns the grant. Before that its end was written to the ledger;
+// what AWS gives already is lent without it.
 func (w *world) given(a act) (id string) {
 	w.until("what is asked for is given", patience, func() bool {
 		if id == "" {
@@ -137,11 +138,11 @@ func (w *world) given(a act) (id string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		g := w.known[id]
-		if !g.ActiveAt.IsZero() {
+		if g.Held == access.Ours && !g.ActiveAt.IsZero() {
 			return true
 		}
-		if g.State != "" && !g.Live() {
-			id = "" // whoever had to begin it was away for too long
+		if g.State != "" && !g.Live() || !g.ActiveAt.IsZero() { // whoever had to begin it was away for too long, or it was there already
+			id, a.who, a.place = "", a.who+1, a.place+1
 		}
 		return false
 	})

@@ -3,6 +3,8 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -183,6 +185,23 @@ func joined(tx *store.Tx, last map[audit.Subject]*audit.Image, err error) error 
 	return err
 }
 
+// heads says how far the record and the ledger are.
+func (w *world) heads() string {
+	text, err := os.ReadFile(filepath.Join(w.folder, "kept.ledger"))
+	said := fmt.Sprintf("the ledger (%v): %s\n", err, text)
+	if s := w.opened(); s != nil {
+		err = s.View(w.Context(), func(tx *store.Tx) error {
+			head, err := tx.Head()
+			said += fmt.Sprintf("the record has %d events\n", head)
+			return err
+		})
+	}
+	if err != nil {
+		said += err.Error() + "\n"
+	}
+	return said
+}
+
 // story is what to read beside a failure.
 func (w *world) story() string {
 	var b strings.Builder
@@ -198,6 +217,10 @@ func (w *world) story() string {
 	for k := range w.there() {
 		fmt.Fprintf(&b, "AWS gives %v\n", k)
 	}
+	for _, op := range w.box.State().Operations {
+		fmt.Fprintf(&b, "AWS did %s of %s in %s for %s, accepted %s: %s\n", op.Kind, op.PermissionSet, op.Account, op.Principal, op.Accepted.UTC().Format("15:04:05.000"), op.Status)
+	}
+	b.WriteString(w.heads())
 	w.mu.Lock()
 	b.WriteString(strings.Join(w.remarks, "\n") + "\n")
 	w.mu.Unlock()
