@@ -27,14 +27,13 @@ type Scope struct {
 // reach turns names into ids. What the organization or the rules do not know any more is found where a live grant names it.
 func (b *Broker) reach(ctx context.Context, s Scope) (access.Reach, error) {
 	set, err := b.ready()
-	if err != nil && !s.Everything {
+	if err != nil {
 		return access.Reach{}, err
 	}
 	r := access.Reach{Rule: s.Rule, Everything: s.Everything}
-	err = nil
 	live := b.finder(ctx)
 	m := set.Organization()
-	if err == nil && s.Person != "" {
+	if s.Person != "" {
 		r.Person, err = reachedPerson(m, live, s.Person)
 	}
 	if err == nil && s.Account != "" {

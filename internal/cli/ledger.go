@@ -32,7 +32,7 @@ func (v *server) ledgerOf(s setup) (broker.LedgerSettings, error) {
 	if err != nil {
 		return broker.LedgerSettings{}, fmt.Errorf("connecting to the second place: %w", err)
 	}
-	return broker.LedgerSettings{Place: place.NewObject(connection, c.Ledger.S3.Bucket.Text, c.Ledger.S3.Object.Text), Key: key}, nil
+	return broker.LedgerSettings{Place: place.NewObject(connection, c.Ledger.S3.Bucket.Text, c.Ledger.S3.Object.Text, c.Ledger.S3.Owner.Text), Key: key}, nil
 }
 
 func (a *app) ledgerCommand() *cobra.Command {

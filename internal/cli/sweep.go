@@ -26,9 +26,10 @@ type sweeping struct {
 	ledger, publicKey             string
 	region, endpoint, proxy       string
 	credentials, role, management string
-	ledgerRegion, ledgerFrom      string // of a ledger in S3
-	instance, store               string
-	after                         time.Duration
+	// Of a ledger in S3.
+	ledgerRegion, ledgerFrom, ledgerOwner string
+	instance, store                       string
+	after                                 time.Duration
 }
 
 func (a *app) sweepCommand() *cobra.Command {
@@ -53,6 +54,7 @@ func (a *app) sweepCommand() *cobra.Command {
 	f.StringVar(&s.management, "management-credentials", "", "the same for access to the management account, which takes credentials of that account")
 	f.StringVar(&s.ledgerRegion, "ledger-region", "", "the Region of a ledger in S3, where it is another one")
 	f.StringVar(&s.ledgerFrom, "ledger-credentials", "", "credentials to read it with, where they are others: as for --credentials")
+	f.StringVar(&s.ledgerOwner, "ledger-owner", "", "the account that must own its bucket")
 	f.StringVar(&s.instance, "instance", "", "ARN of the Identity Center instance, where several are visible")
 	f.StringVar(&s.store, "identity-store", "", "id of its identity store; with --instance nothing is looked up")
 	f.DurationVar(&s.after, "after", 2*time.Minute, "how long after its end something is overdue: a Sparekey that lives ends it before")
@@ -127,7 +129,7 @@ func (s sweeping) reader(skew *awsconn.Skew) (ledgerReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return place.NewObject(awsconn.Reading(c), bucket, object), nil
+	return place.NewObject(awsconn.Reading(c), bucket, object, s.ledgerOwner), nil
 }
 
 func (s sweeping) connect(skew *awsconn.Skew, from, role string) (assignments, memberships aws.Way, err error) {

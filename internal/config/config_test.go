@@ -37,7 +37,7 @@ tokens:
 log: {format: json, level: debug}
 metrics: {listen: "[::]:9340", expose: true}
 session-kill: {policy: p-1234567890, credentials: {file: kill.json, role: "arn:aws:iam::222222222222:role/kill"}, size: 10240, emergency-ou: ou-ab12-11111111}
-ledger: {key: l.key, s3: {bucket: ends-elsewhere, object: sparekey/ends.ledger, region: eu-north-1, credentials: {file: ledger.json}}}
+ledger: {key: l.key, s3: {bucket: ends-elsewhere, object: sparekey/ends.ledger, region: eu-north-1, owner: "111122223333", credentials: {file: ledger.json}}}
 `
 
 func TestASmallConfigurationIsEnough(t *testing.T) {
@@ -103,8 +103,9 @@ func TestWhatIsWrongIsNamedWithItsPlace(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", change("aws:", "awz:"), `s.yaml:6:1: unknown key "awz" in the document (did you mean "aws"?)`},
 		{"two places of the ledger", change("key: l.key,", "key: l.key, file: x,"), "ledger names not exactly one of file and s3"},
-		{"no place of the ledger", strings.Replace(full, "s3: {bucket: ends-elsewhere, object: sparekey/ends.ledger, region: eu-north-1, credentials: {file: ledger.json}}", "", 1), "ledger names not exactly one of file and s3"},
+		{"no place of the ledger", strings.Replace(full, "s3: {bucket: ends-elsewhere, object: sparekey/ends.ledger, region: eu-north-1, owner: \"111122223333\", credentials: {file: ledger.json}}", "", 1), "ledger names not exactly one of file and s3"},
 		{"bucket", change("ends-elsewhere", "Ends"), `s.yaml:19:35: "Ends" is not the name of a bucket`},
+		{"owner", change(`owner: "111122223333"`, "owner: acme"), `"acme" is not the id of an account`},
 		{"object", change("sparekey/ends.ledger", "sparekey/"), `"sparekey/" is not the name of an object`},
 		{"no AWS", "rules: r\ndatabase: sqlite:x\n", `lacks the key "aws"`},
 		{"clear text", change("tls: {certificate: c.pem, key: k.pem}\n", ""), "s.yaml:2:9: tokens would travel in clear text on 0.0.0.0:8340"},

@@ -21,9 +21,12 @@ type S3 struct {
 	Bucket      strict.Word `yaml:"bucket,required"`
 	Object      strict.Word `yaml:"object,required"` // its key
 	Region      string      `yaml:"region,required"` // of the bucket
+	Owner       strict.Word `yaml:"owner"`           // account that must own it
 	Endpoint    string      `yaml:"endpoint"`        // instead of S3's own
 	Credentials Credentials `yaml:"credentials,required"`
 }
+
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 
 // bucketName is what general purpose buckets may be called ("General purpose bucket naming rules", Amazon S3 User Guide).
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
@@ -45,6 +48,9 @@ func (l *Ledger) check(say sayer) {
 		s.Credentials.check(say)
 		if !bucketName.MatchString(s.Bucket.Text) {
 			say(s.Bucket.At, "3 to 63 lower-case letters, digits, dots and hyphens", "%q is not the name of a bucket", s.Bucket.Text)
+		}
+		if s.Owner.Text != "" && !accountID.MatchString(s.Owner.Text) {
+			say(s.Owner.At, "the 12 digits of the account that owns the bucket", "%q is not the id of an account", s.Owner.Text)
 		}
 		if n := len(s.Object.Text); n == 0 || n > 1024 || s.Object.Text[n-1] == '/' || s.Object.Text[0] == '/' {
 			say(s.Object.At, "as in sparekey/ends.ledger", "%q is not the name of an object", s.Object.Text)

@@ -19,15 +19,22 @@ import (
 // Guide): a process that was stopped for a while does not put an older document over a newer one. It may be used by many at once.
 type Object struct {
 	bucket, key string
+	owner       *string // account that must own the bucket; nil: any
 	client      *s3.Client
 	mu          sync.Mutex
 	read        string // entity tag of what was read or put last; empty: nothing was there
 	known       bool
 }
 
-// NewObject names an object. The configuration's client calls S3 once and does not try again.
-func NewObject(c aws.Config, bucket, key string) *Object {
-	return &Object{bucket: bucket, key: key, client: s3.NewFromConfig(c, func(o *s3.Options) {
+// NewObject names an object. owner is the account that owns the bucket: S3 refuses what is asked of another's, as that of somebody who
+// has made a bucket by the name of one that was deleted ("Verifying bucket ownership with bucket owner condition", Amazon S3 User Guide);
+// empty: whoever owns it. The configuration says how often a call is tried.
+func NewObject(c aws.Config, bucket, key, owner string) *Object {
+	var whose *string
+	if owner != "" {
+		whose = &owner
+	}
+	return &Object{bucket: bucket, key: key, owner: whose, client: s3.NewFromConfig(c, func(o *s3.Options) {
 		o.UsePathStyle = c.BaseEndpoint != nil // an emulator has no names for buckets
 	})}
 }
@@ -52,7 +59,7 @@ var ErrReplaced = errors.New("somebody else has replaced it since it was read")
 func (o *Object) Put(ctx context.Context, text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	in := &s3.PutObjectInput{Bucket: &o.bucket, Key: &o.key, Body: bytes.NewReader(text), ContentType: aws.String("text/plain")}
+	in := &s3.PutObjectInput{Bucket: &o.bucket, Key: &o.key, ExpectedBucketOwner: o.owner, Body: bytes.NewReader(text), ContentType: aws.String("text/plain")}
 	switch {
 	case o.known && o.read == "":
 		in.IfNoneMatch = aws.String("*")
@@ -77,7 +84,7 @@ func (o *Object) Get(ctx context.Context) ([]byte, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.known = false
-	out, err := o.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &o.bucket, Key: &o.key})
+	out, err := o.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &o.bucket, Key: &o.key, ExpectedBucketOwner: o.owner})
 	if is(err, "NoSuchKey") {
 		o.read, o.known = "", true
 		return nil, fmt.Errorf("reading %s: %w", o, ErrNothing)

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,7 +50,7 @@ func through(w http.ResponseWriter, q *http.Request, pass http.Handler) { pass.S
 
 func TestAnObjectIsReplacedOnlyWhileItIsWhatWasRead(t *testing.T) {
 	c := connected(t, through)
-	one, other := NewObject(c, "ends", "a/b c.ledger"), NewObject(c, "ends", "a/b c.ledger")
+	one, other := NewObject(c, "ends", "a/b c.ledger", ""), NewObject(c, "ends", "a/b c.ledger", "")
 	if _, err := one.Get(t.Context()); !errors.Is(err, ErrNothing) || !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestAnObjectIsReplacedOnlyWhileItIsWhatWasRead(t *testing.T) {
 
 func TestAnObjectThatWasRemovedMeanwhileIsSaidToBeReplaced(t *testing.T) {
 	c := connected(t, through)
-	o := NewObject(c, "ends", "l")
+	o := NewObject(c, "ends", "l", "")
 	if err := o.Put(t.Context(), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func TestAPutThatFailsIsAnError(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	for _, after = range []bool{false, true} {
-		o, want := NewObject(c, "ends", "l"), "old"
+		o, want := NewObject(c, "ends", "l", ""), "old"
 		fail = false
 		if err := o.Put(t.Context(), []byte("old")); err != nil {
 			t.Fatal(err)
@@ -130,14 +131,30 @@ func TestAPutThatFailsIsAnError(t *testing.T) {
 	}
 }
 
+// Whose bucket it must be is said with every call; S3 refuses those that name another account than the owner.
+func TestTheOwnerOfTheBucketIsSaidWithEveryCall(t *testing.T) {
+	var said []string
+	c := connected(t, func(w http.ResponseWriter, q *http.Request, pass http.Handler) {
+		said = append(said, q.Method+" "+q.Header.Get("X-Amz-Expected-Bucket-Owner"))
+		pass.ServeHTTP(w, q)
+	})
+	said = nil
+	o := NewObject(c, "ends", "l", "111122223333")
+	_, _ = o.Get(t.Context())
+	_ = o.Put(t.Context(), []byte("x"))
+	if want := []string{"GET 111122223333", "PUT 111122223333"}; !slices.Equal(said, want) {
+		t.Errorf("%q, not %q", said, want)
+	}
+}
+
 func TestABucketThatIsNotThereIsNotAnEmptyPlace(t *testing.T) {
 	c := connected(t, through)
-	if _, err := NewObject(c, "elsewhere", "l").Get(t.Context()); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "s3://elsewhere/l") {
+	if _, err := NewObject(c, "elsewhere", "l", "").Get(t.Context()); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "s3://elsewhere/l") {
 		t.Error(err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := NewObject(c, "ends", "l").Put(gone, []byte("x")); !errors.Is(err, context.Canceled) {
+	if err := NewObject(c, "ends", "l", "").Put(gone, []byte("x")); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -154,7 +171,7 @@ func TestAnObjectThatIsTooLongIsRefused(t *testing.T) {
 		}
 		pass.ServeHTTP(w, q)
 	})
-	if _, err := NewObject(c, "ends", "l").Get(t.Context()); err == nil || !strings.Contains(err.Error(), "has more than") {
+	if _, err := NewObject(c, "ends", "l", "").Get(t.Context()); err == nil || !strings.Contains(err.Error(), "has more than") {
 		t.Error(err)
 	}
 }
