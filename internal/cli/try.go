@@ -29,7 +29,8 @@ func (a *app) tryCommand() *cobra.Command {
 		Long: "Look at an organization without changing anything: who has standing access, and what the rules in the configuration's folder\n" +
 			"would change if that were taken away. It needs no server and opens no database. Only operations of AWS that list or describe are\n" +
 			"ever sent, so many a second; AWS gives 20 to everybody together. A thousand pairs of a permission set and an account take two\n" +
-			"minutes by --calls-per-second 10. Groups by which a Sparekey lends are left out; what a running one has assigned to people at the moment is counted in.",
+			"minutes by --calls-per-second 10. Groups by which a Sparekey lends are left out; what a running one has assigned to people at the\n" +
+			"moment is counted in.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := needed("config", file, "sparekey.yaml"); err != nil {
 				return err
