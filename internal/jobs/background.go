@@ -24,7 +24,6 @@ type (
 	tickets struct{}
 	tidy    struct{}
 	scan    struct{}
-	beat    struct{}
 	lapse   struct {
 		Request string `json:"request"`
 	}
@@ -39,7 +38,6 @@ func (watch) Kind() string   { return "watch" }
 func (tickets) Kind() string { return "watch-tickets" }
 func (tidy) Kind() string    { return "tidy" }
 func (scan) Kind() string    { return "reconcile" }
-func (beat) Kind() string    { return "write-ledger" }
 func (lapse) Kind() string   { return "lapse-request" }
 func (kill) Kind() string    { return "send-kill" }
 
@@ -53,7 +51,6 @@ func once() *river.InsertOpts {
 const (
 	watchEvery = 15 * time.Second // tickets, what waits for other systems, reviews that are due, groups that are being made
 	scanEvery  = time.Minute      // it goes on where it stopped
-	beatEvery  = 10 * time.Second // what must end is written to the second place, changed or not
 	shortJob   = time.Minute      // the longest that an ordinary job may take
 	longJob    = 20 * time.Minute // the longest that reading an organization, or looking everybody up, may take
 )
@@ -73,9 +70,6 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 		return nil, nil, err
 	}
 	if err := add(workers, &worker[scan]{limit: scanEvery - 10*time.Second, do: func(ctx context.Context, _ scan) error { return b.Reconcile(ctx) }}); err != nil {
-		return nil, nil, err
-	}
-	if err := add(workers, &worker[beat]{limit: shortJob, do: func(ctx context.Context, _ beat) error { return b.Beat(ctx) }}); err != nil {
 		return nil, nil, err
 	}
 	if err := add(workers, &worker[tidy]{limit: shortJob, do: func(ctx context.Context, _ tidy) error {
@@ -106,9 +100,6 @@ func configure(b *broker.Broker, log *slog.Logger, holder string, o Options) (*r
 		return river.NewPeriodicJob(river.PeriodicInterval(d), func() (river.JobArgs, *river.InsertOpts) { return args, once() }, &river.PeriodicJobOpts{RunOnStart: start})
 	}
 	periodic := []*river.PeriodicJob{every(o.MirrorEvery, true, refresh{}), every(o.LeaversEvery, false, leavers{}), every(watchEvery, false, watch{}), every(watchEvery, false, tickets{}), every(time.Minute, false, tidy{}), every(scanEvery, false, scan{})}
-	if b.Ledger.On() {
-		periodic = append(periodic, every(beatEvery, true, beat{}))
-	}
 	return &river.Config{
 		ID: holder, Logger: slog.New(onlyTrouble{log.Handler()}), Workers: workers.Workers,
 		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 8}},

@@ -102,6 +102,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { k.lane.run(ctx) })
 	running.Go(func() { k.follow(ctx) })
+	running.Go(func() { k.beat(ctx) })
 	<-ctx.Done()
 	running.Wait()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -134,7 +135,33 @@ func (k *Keeper) follow(ctx context.Context) {
 	}
 }
 
-const followEvery = 10 * time.Second
+const (
+	followEvery = 10 * time.Second
+	beatEvery   = 10 * time.Second // what must end is written to the second place, changed or not
+)
+
+// beat writes the ledger while the lane is ours, soon after it came to be so: a database that is behind, as a standby is that was
+// promoted, must be found to be so at once, and what keeps background work may take a minute to find itself again after that.
+// [broker.Broker.Beat] itself says in the log what is wrong.
+func (k *Keeper) beat(ctx context.Context) {
+	if !k.lane.broker.Ledger.On() {
+		return
+	}
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookEvery):
+		}
+		if now := time.Now(); k.Holds() && now.Sub(last) >= beatEvery {
+			last = now
+			within, cancel := context.WithTimeout(ctx, beatEvery)
+			_ = k.lane.broker.Beat(within)
+			cancel()
+		}
+	}
+}
 
 // riverOn is River over one kind of transaction.
 type riverOn[T any] struct {
