@@ -40,7 +40,7 @@ func BenchmarkEnding1200(b *testing.B) {
 // endAll does all that is due, and says which share of the slots was busy in the time that it took.
 func endAll(b testing.TB, r *rig.Rig, window int) (busy float64, took time.Duration) {
 	l := newLane(r.Broker, r.Store, r.Clock, slog.New(slog.DiscardHandler), Limits{CallsPerSecond: 1e12}, "one")
-	l.begin, l.window = func(work func()) { work() }, window
+	l.begin, l.atOnce, l.window = func(work func()) { work() }, window, window
 	r.Broker.Keep(held{l})
 	left := func() (n int) {
 		err := r.Store.View(b.Context(), func(tx *store.Tx) error {
@@ -123,6 +123,30 @@ func TestVeryManyEndsHideNothing(t *testing.T) {
 	}
 	if begun.IsZero() || !begun.Before(last) {
 		t.Errorf("it was begun at %s, and the last end at %s", begun, last)
+	}
+}
+
+// More ends in one account than the lane looks at in one turn, of which one after the other can be under way: those of another
+// account do not wait for them.
+func TestManyEndsInOneAccountHideNoOthers(t *testing.T) {
+	r := rig.New(t, rig.Engines["SQLite"](t), sandbox.Behaviour{})
+	r.Describe(rig.Crowded(2, 6), sandbox.Behaviour{})
+	grants, given := rig.Crowd(r.O, r.Clock.Now().Truncate(time.Millisecond), func(int) int { return 30 })
+	if err := rig.Put(t.Context(), r.Store, grants); err != nil {
+		t.Fatal(err)
+	}
+	r.Sandboxed(sandbox.Behaviour{AssignmentTakes: 30 * time.Second}, given...)
+	r.Clock.Advance(30 * time.Minute)
+	endAll(t, r, 3)
+	first := map[org.AccountID]time.Time{}
+	for _, op := range r.Box.State().Operations {
+		if at := first[op.Account]; at.IsZero() || op.Accepted.Before(at) {
+			first[op.Account] = op.Accepted
+		}
+	}
+	one, other := first[grants[0].Target.Account], first[grants[len(grants)-1].Target.Account]
+	if other.Sub(one).Abs() > 30*time.Second {
+		t.Errorf("the first of one account ended at %s, of the other at %s", one, other)
 	}
 }
 

@@ -35,7 +35,8 @@ const (
 	countEvery   = 30 * time.Second // what AWS has under way that is not ours
 	easeEvery    = 5 * time.Second  // after a throttle a call a second more is dared
 	leastPace    = 1                // calls a second, however much AWS throttles
-	atOnce       = 500              // due grants of each urgency that are looked at in one turn
+	atOnce       = 500              // due grants of each urgency that are looked at in one turn, where that is enough
+	atMost       = 16_000           // where it is not
 	callsOfATask = 3                // at most, of those that count against the quota
 )
 
@@ -47,7 +48,8 @@ type lane struct {
 	log    *slog.Logger
 	limits Limits
 	pace   *rate.Limiter
-	window int // due grants of each urgency that are looked at in one turn
+	atOnce int // due grants of each urgency that are looked at in one turn, where that is enough
+	window int // that are looked at in the next turn
 	holder string
 	wake   chan struct{}
 
@@ -81,7 +83,7 @@ func newLane(b *broker.Broker, s *store.Store, c Clock, log *slog.Logger, l Limi
 		l.CallsPerSecond = 15
 	}
 	return &lane{
-		broker: b, store: s, clock: c, log: log, limits: l, holder: holder, window: atOnce, pace: rate.NewLimiter(rate.Limit(l.CallsPerSecond), int(l.CallsPerSecond)+callsOfATask),
+		broker: b, store: s, clock: c, log: log, limits: l, holder: holder, atOnce: atOnce, window: atOnce, pace: rate.NewLimiter(rate.Limit(l.CallsPerSecond), int(l.CallsPerSecond)+callsOfATask),
 		wake: make(chan struct{}, 1), done: make(chan carried, parallel), carrying: map[string]access.Grant{}, notUntil: map[string]time.Time{},
 	}
 }
@@ -230,8 +232,20 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 		}
 		l.carry(ctx, g)
 	}
+	l.widen(len(due), slots)
 	l.took(slots)
 	return max(wait, 10*time.Millisecond)
+}
+
+// widen has the next turn look at more, when as many are due as this one looked at and there was room for others: those may all be
+// of accounts that are busy, and hide the ends of others.
+func (l *lane) widen(due int, s *slots) {
+	switch {
+	case due < l.window:
+		l.window = l.atOnce
+	case s.room(s.starting):
+		l.window = min(2*l.window, atMost)
+	}
 }
 
 // underWayFirst puts what AWS has under way before all else that is due: only when that is over is there room for the next, and
@@ -332,14 +346,19 @@ func (s *slots) admit(g access.Grant, now time.Time) bool {
 	} else if taken {
 		return true // its own
 	}
-	limit := s.limit
-	if g.Urgency() == 0 && s.starting {
-		limit--
-	}
-	// One is always tried: what others have under way may be over by now, and AWS says so if it is not.
-	if s.used > 0 && s.used+s.foreign >= limit {
+	if !s.room(g.Urgency() == 0 && s.starting) {
 		return false
 	}
 	s.take(g)
 	return true
+}
+
+// room reports whether AWS would take one operation more, or two where one is kept. One is always tried: what others have under way
+// may be over by now, and AWS says so if it is not.
+func (s *slots) room(kept bool) bool {
+	limit := s.limit
+	if kept {
+		limit--
+	}
+	return s.used == 0 || s.used+s.foreign < limit
 }
