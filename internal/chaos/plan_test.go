@@ -75,7 +75,7 @@ func (p plan) act(r *rand.Rand, what string) act {
 	}
 }
 
-// short is the plan of the short run: a death before a call and one after, and nothing that takes a minute.
+// short is the plan that the ordinary tests play: a death before a call and one after, and nothing that takes a minute.
 func short() plan {
 	return plan{seed: 1, slots: 1, takes: 100 * time.Millisecond, great: nothing, acts: []act{
 		{what: "ask"}, {what: "kill", calls: 2}, {what: "ask", who: 1, place: 1}, {what: "kill", place: 1, calls: 3, after: true}, {what: "return"}, {what: "clear"},
