@@ -41,7 +41,8 @@ race:
 
 # Figures for docs/performance.md.
 bench:
-	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/sparekey
+	$(GO) test -run '^$$' -bench . -skip Restart -benchtime 5x ./cmd/sparekey
+	$(GO) test -run '^$$' -bench Restart -benchtime 1x ./cmd/sparekey
 	$(GO) test -run '^$$' -bench . ./rules ./internal/broker
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./internal/jobs
 
