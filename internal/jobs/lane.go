@@ -237,13 +237,13 @@ func (l *lane) turn(ctx context.Context) time.Duration {
 	return max(wait, 10*time.Millisecond)
 }
 
-// widen has the next turn look at more, when as many are due as this one looked at and there was room for others: those may all be
-// of accounts that are busy, and hide the ends of others.
+// widen has the next turn look at more, when as many are due as this one looked at and there was room for others, in AWS and here:
+// those may all be of accounts that are busy, and hide the ends of others.
 func (l *lane) widen(due int, s *slots) {
 	switch {
 	case due < l.window:
 		l.window = l.atOnce
-	case s.room(s.starting):
+	case s.room(s.starting) && len(l.carrying) < parallel:
 		l.window = min(2*l.window, atMost)
 	}
 }
